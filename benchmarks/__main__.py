@@ -1,0 +1,85 @@
+"""``python -m benchmarks [names…]``: run all benchmarks, or some; print the table; keep the results of a whole run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import orjson
+import psutil
+
+from benchmarks import harness
+from benchmarks.harness import Measurement
+from benchmarks.run import Run
+from benchmarks.service import Service
+
+NAMES = ("load", "slice", "dump")
+"""The benchmarks, each a module with ``measure(run)``, in the order of the table."""
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure hot paths against the fastest thing that PostgreSQL itself does with the same data.",
+        epilog="A whole run (no names, no --quick) replaces benchmarks/results/; see benchmarks/README.md.",
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help=f"some of: {', '.join(NAMES)}")
+    parser.add_argument("--pairs", type=int, default=7, help="rounds of each way that count (default: 7)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a round of many clients (default: 2)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the service (default: the cores)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, 3 pairs, 1 second: a first look")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in NAMES:
+            parser.error(f"there is no benchmark {name!r}; there are: {', '.join(NAMES)}")
+    return arguments
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = _arguments()
+    with Service(arguments.workers) as service:
+        run = Run(service, arguments.pairs, arguments.seconds)
+        if arguments.quick:
+            run = Run(service, pairs=3, seconds=1.0, scale=0.1)
+        found: list[Measurement] = []
+        for name in arguments.names or NAMES:
+            measured = _measure(name)(run)
+            harness.show(measured)
+            found += measured
+        if not arguments.names and not arguments.quick:
+            harness.save(found, RESULTS / "latest.json")
+            (RESULTS / "machine.json").write_bytes(orjson.dumps(_machine(run), option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _measure(name: str) -> Callable[[Run], list[Measurement]]:
+    return cast(Callable[[Run], list[Measurement]], importlib.import_module(f"benchmarks.{name}").measure)
+
+
+def _machine(run: Run) -> dict[str, object]:
+    """Where and when the results were measured."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+        "postgresql": run.service.postgres.version,
+        "workers": run.service.workers,
+        "pairs": run.pairs,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+if __name__ == "__main__":
+    main()

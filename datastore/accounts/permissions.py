@@ -1,0 +1,142 @@
+"""Who may do what: the one place of permission checks (catalog-api.md §B5, datastore-api.md §15).
+
+Pure functions on values, no I/O: the caller has loaded what they look at, inside its transaction where it writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datastore.accounts.actor import Actor
+from datastore.errors import NotAuthorized
+from datastore.settings import Settings
+
+ADMIN, EDITOR, MEMBER = "admin", "editor", "member"
+_PERMISSIONS = {
+    ADMIN: frozenset(
+        {
+            "read",
+            "create_dataset",
+            "update_dataset",
+            "delete_dataset",
+            "manage_group",
+            "membership",
+            "update",
+            "delete",
+        }
+    ),
+    EDITOR: frozenset({"read", "create_dataset", "update_dataset", "delete_dataset", "manage_group"}),
+    MEMBER: frozenset({"read", "manage_group"}),
+}
+CAPACITIES = tuple(_PERMISSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetAccess:
+    """What decides who may see and change a dataset."""
+
+    id: str
+    name: str
+    owner_org: str | None
+    private: bool
+    state: str
+    creator_user_id: str | None
+
+    @property
+    def public(self) -> bool:
+        """Everybody may see it."""
+        return self.state == "active" and not self.private
+
+
+def has_permission(actor: Actor, group_id: str, permission: str) -> bool:
+    """The actor's role in the organization or group includes ``permission``. Sysadmins have every permission."""
+    return actor.sysadmin or permission in _PERMISSIONS.get(actor.roles.get(group_id, ""), ())
+
+
+def may_read_dataset(actor: Actor, access: DatasetAccess) -> bool:
+    """Active public datasets: everybody. Others: any role in the owner; without owner, the creator."""
+    if access.public or actor.sysadmin:
+        return True
+    if access.owner_org is not None:
+        return has_permission(actor, access.owner_org, "read")
+    return actor.id is not None and actor.id == access.creator_user_id
+
+
+def may_update_dataset(actor: Actor, access: DatasetAccess, settings: Settings) -> bool:
+    """Admins and editors of the owner; without owner, any logged-in user who may see it, if the site allows those."""
+    if actor.sysadmin:
+        return True
+    if access.owner_org is not None:
+        return has_permission(actor, access.owner_org, "update_dataset")
+    return not actor.anonymous and settings.create_unowned_dataset and may_read_dataset(actor, access)
+
+
+def may_create_dataset(actor: Actor, owner_org: str | None, settings: Settings) -> bool:
+    """Create a dataset in the organization (an id), or one that no organization owns."""
+    if actor.sysadmin:
+        return True
+    if owner_org is not None:
+        return has_permission(actor, owner_org, "create_dataset")
+    if not settings.create_unowned_dataset:
+        return False
+    if actor.anonymous:
+        return settings.anon_create_dataset
+    return settings.create_dataset_if_not_in_organization or any(
+        has_permission(actor, group_id, "create_dataset") for group_id in actor.roles
+    )
+
+
+def may_create_organization(actor: Actor, settings: Settings) -> bool:
+    """Sysadmins, or every user if the site allows it."""
+    return actor.sysadmin or (settings.user_create_organizations and not actor.anonymous)
+
+
+def may_read_group(actor: Actor, state: str) -> bool:
+    """Active organizations and groups: everybody. Deleted ones: sysadmins only."""
+    return state == "active" or actor.sysadmin
+
+
+def may_act_for_user(actor: Actor, user_id: str) -> bool:
+    """One's own account, or any for a sysadmin."""
+    return actor.sysadmin or (actor.id is not None and actor.id == user_id)
+
+
+def may_create_user(actor: Actor, settings: Settings) -> bool:
+    """Sysadmins, or anybody if the site allows it."""
+    return actor.sysadmin or settings.create_user_via_api
+
+
+def may_see_users(actor: Actor, settings: Settings) -> bool:
+    """Who the users are is public, unless the site says otherwise."""
+    return settings.public_user_details or actor.sysadmin or not actor.anonymous
+
+
+def require_login(actor: Actor, action_name: str) -> None:
+    """Raise :class:`NotAuthorized` for the anonymous visitor. The internal sysadmin, who has no id, may pass."""
+    if actor.anonymous and not actor.sysadmin:
+        raise NotAuthorized(f"Action {action_name} requires an authenticated user")
+
+
+def require_read(
+    actor: Actor, access: DatasetAccess, operation: str = "resource_show", subject: str | None = None
+) -> None:
+    """Raise :class:`NotAuthorized` unless the actor may see the dataset. ``subject`` is e.g. ``resource <id>``."""
+    if not may_read_dataset(actor, access):
+        raise refusal(actor, operation, subject or f"dataset {access.id}")
+
+
+def require_update(
+    actor: Actor,
+    access: DatasetAccess,
+    settings: Settings,
+    operation: str = "resource_update",
+    subject: str | None = None,
+) -> None:
+    """Raise :class:`NotAuthorized` unless the actor may change the dataset."""
+    if not may_update_dataset(actor, access, settings):
+        raise refusal(actor, operation, subject or f"dataset {access.id}")
+
+
+def refusal(actor: Actor, operation: str, subject: str) -> NotAuthorized:
+    """The exception that says who may not do what."""
+    return NotAuthorized(f"User {actor.name or 'anonymous'} not authorized to perform {operation} on {subject}")

@@ -1,0 +1,34 @@
+"""What every action of a worker works with: made once at start-up, closed at shutdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datastore.accounts.tokens import Tokens
+from datastore.postgres.database import Database
+from datastore.settings import Settings
+from datastore.tables.maintenance import Maintenance
+from datastore.tables.schema import Schemas
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The database, the caches and the background work of one worker."""
+
+    settings: Settings
+    database: Database
+    schemas: Schemas
+    tokens: Tokens
+    maintenance: Maintenance
+
+    @classmethod
+    async def open(cls, dsn: str, settings: Settings) -> Services:
+        """Connect to the database (``dsn`` is the owner's address). Raises what asyncpg raises if it cannot."""
+        database = await Database.connect(dsn, settings)
+        return cls(settings, database, Schemas(database), Tokens(database), Maintenance(dsn, database))
+
+    async def close(self) -> None:
+        """Stop the background work, then close every connection after the statements in flight."""
+        await self.maintenance.close()
+        await self.tokens.close()
+        await self.database.close()

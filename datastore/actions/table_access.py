@@ -1,0 +1,124 @@
+"""Which table an action is about, and whether the actor may: the first lines of every datastore action."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import orjson
+
+from datastore.accounts.permissions import DatasetAccess, require_login, require_read, require_update
+from datastore.actions.parameters import invalid
+from datastore.actions.registry import Call
+from datastore.catalog.resource_rows import find_resource
+from datastore.errors import NotFound, ValidationError
+from datastore.tables.schema import TableSchema
+from datastore.tables.search import STALE_SCHEMA
+
+Result = TypeVar("Result")
+_READ_ONLY = (
+    "Cannot edit read-only resource because changes made may be lost. Use a force=True parameter to force write."
+)
+
+WRITABLE_URL_TYPES = frozenset({"datastore", "tabledesigner"})
+
+
+async def readable(call: Call, name: str, work: Callable[[TableSchema], Awaitable[Result]]) -> Result:
+    """Run ``work`` with the table of a resource id or alias, which the actor may read.
+
+    Again with a fresh schema if the cached one proves out of date. Raises :class:`NotFound`, :class:`NotAuthorized`.
+    """
+
+    async def checked(schema: TableSchema) -> Result:
+        require_read(call.actor, schema.access, "resource_show", f"resource {schema.resource_id}")
+        return await work(schema)
+
+    return await _with_schema(call, name, await call.services.schemas.get(name), checked)
+
+
+async def writable(
+    call: Call, resource_id: str, force: bool, action_name: str, work: Callable[[TableSchema], Awaitable[Result]]
+) -> Result:
+    """Run ``work`` with the table of a resource (no alias), which the actor may change.
+
+    Raises :class:`NotAuthorized`, :class:`NotFound`, and :class:`ValidationError` ``read-only`` for a resource that is
+    filled from a file, unless ``force``.
+    """
+    schema = await call.services.schemas.get(resource_id)
+    if schema is not None and schema.resource_id != resource_id:
+        schema = None
+    if schema is None:
+        await _refuse_without_table(call, resource_id, action_name)
+
+    async def checked(schema: TableSchema) -> Result:
+        check_update(call, schema.access, schema.resource_id, action_name)
+        check_writable(schema.url_type, force)
+        return await work(schema)
+
+    return await _with_schema(call, resource_id, schema, checked)
+
+
+def check_update(call: Call, access: DatasetAccess, resource_id: str, action_name: str) -> None:
+    """Raise :class:`NotAuthorized` unless the actor may change the resource."""
+    require_login(call.actor, action_name)
+    require_update(call.actor, access, call.settings, "resource_update", f"resource {resource_id}")
+
+
+def check_writable(url_type: str | None, force: bool) -> None:
+    """Raise :class:`ValidationError` ``read-only`` for the table of a file, unless ``force``."""
+    if not force and url_type not in WRITABLE_URL_TYPES:
+        raise ValidationError({"read-only": [_READ_ONLY]})
+
+
+async def _refuse_without_table(call: Call, resource_id: str, action_name: str) -> None:
+    """Permission comes before existence: who may not write learns nothing more."""
+    require_login(call.actor, action_name)
+    try:
+        _, access = await find_resource(call.services.database.owner, resource_id)
+    except NotFound:
+        raise _not_found(resource_id) from None
+    check_update(call, access, resource_id, action_name)
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(f'Resource "{name}" was not found.')
+
+
+async def _with_schema(
+    call: Call, name: str, schema: TableSchema | None, work: Callable[[TableSchema], Awaitable[Result]]
+) -> Result:
+    if schema is not None:
+        try:
+            return await work(schema)
+        except (
+            ValidationError,
+            NotFound,
+            asyncpg.UndefinedTableError,
+            asyncpg.InvalidSchemaNameError,
+            *STALE_SCHEMA,
+        ):
+            # Another worker may have changed the table a moment ago: if so, once more with what is there now.
+            fresh = await call.services.schemas.fresh(name)
+            if fresh is None or fresh == schema:
+                raise
+            schema = fresh
+    else:
+        schema = await call.services.schemas.fresh(name)
+        if schema is None:
+            raise _not_found(name)
+    return await work(schema)
+
+
+def record_list(value: Any) -> bytes | None:
+    """The ``records`` parameter as JSON text; None if there are none. A form sends it as text already."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        return orjson.dumps(value)
+    except (TypeError, ValueError):
+        raise invalid("Records has to be a list of dicts") from None

@@ -1,0 +1,1 @@
+"""The wire: HTTP requests to action calls, results and errors back to HTTP responses."""

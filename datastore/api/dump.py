@@ -1,0 +1,108 @@
+"""``/datastore/dump/<resource id or alias>``: a table as a file (datastore-api.md §14.1)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import asyncpg
+from pydantic import Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from datastore.accounts.permissions import may_read_dataset
+from datastore.actions.parameters import Boolean, Json, Natural, Parameters, Strings, Text, one_of, validate
+from datastore.actions.services import Services
+from datastore.actions.tables_read import Query
+from datastore.api.decode import query_parameters
+from datastore.api.identity import identify
+from datastore.errors import BadRequest, DataStoreError, NotFound, ValidationError
+from datastore.exports import dump
+from datastore.postgres.database import CONNECTION_LOST
+from datastore.postgres.translate import about_input, message
+from datastore.tables import search
+
+_NOT_FOUND = "DataStore resource not found"
+
+
+class Dump(Parameters):
+    """What to dump of a table, and how."""
+
+    format: Annotated[str, one_of("csv", "tsv")] = Field("csv", description="csv or tsv.")
+    bom: Boolean = Field(False, description="Start with a byte order mark, for spreadsheet programs.")
+    filters: Json = Field(None, description="Conditions as in datastore_search.")
+    q: Query = Field(None, description="Full text as in datastore_search.")
+    plain: Boolean = Field(True, description="As in datastore_search.")
+    language: Text = Field(None, description="As in datastore_search.")
+    fields: Strings = Field(None, description="Columns, in this order.")
+    sort: Strings = Field(None, description="As in datastore_search; by `_id` if not given.")
+    distinct: Boolean = Field(False, description="Leave out duplicate rows.")
+    limit: Natural = Field(None, description="Most rows; all if not given.")
+    offset: Natural = Field(None, description="Rows to leave out first.")
+
+
+async def _dump(request: Request) -> Response:
+    services: Services = request.app.state.services
+    try:
+        parameters = validate(Dump, query_parameters(request.scope))
+        return await _respond(request, services, parameters)
+    except ValidationError as error:
+        return PlainTextResponse(_text(error), 400)
+    except BadRequest as error:
+        return PlainTextResponse(error.detail, error.status)
+    except DataStoreError as error:
+        return PlainTextResponse(str(error), error.status)
+    except CONNECTION_LOST:
+        return PlainTextResponse("The database cannot be reached at the moment. Please try again", 503)
+
+
+async def _respond(request: Request, services: Services, parameters: Dump) -> Response:
+    actor = await identify(dict(request.scope["headers"]), services)
+    schema = await services.schemas.get(request.path_params["name"])
+    # Who may not read a table is not told that it exists.
+    if schema is None or not may_read_dataset(actor, schema.access):
+        raise HTTPException(404, _NOT_FOUND)
+    plan = search.plan(_request(parameters, services), schema, services.settings.default_fts_lang)
+    media_type = f"{dump.MEDIA_TYPES[parameters.format]}; charset=utf-8"
+    headers = {"Content-Disposition": f'attachment; filename="{schema.resource_id}.{parameters.format}"'}
+    if request.method == "HEAD":
+        return Response(None, media_type=media_type, headers=headers)
+    try:
+        chunks = await dump.start(services.database, schema, plan, parameters.bom)
+    except NotFound:
+        raise HTTPException(404, _NOT_FOUND) from None
+    except asyncpg.PostgresError as error:
+        if not about_input(error):
+            raise
+        return PlainTextResponse(f"query: {message(error)}", 400)
+    return StreamingResponse(chunks, media_type=media_type, headers=headers)
+
+
+def _request(parameters: Dump, services: Services) -> search.Search:
+    settings = services.settings
+    return search.Search(
+        filters=parameters.filters,
+        q=parameters.q,
+        plain=parameters.plain,
+        language=parameters.language or settings.default_fts_lang,
+        fields=parameters.fields or None,
+        sort=parameters.sort or None,
+        distinct=parameters.distinct,
+        limit=parameters.limit,
+        offset=parameters.offset or 0,
+        include_total=False,
+        records_format=parameters.format,
+        milliseconds=settings.ms_in_timestamp,
+    )
+
+
+def _text(error: ValidationError) -> str:
+    return "\n".join(f"{name}: {_first(messages)}" for name, messages in error.fields.items() if name != "info")
+
+
+def _first(messages: Any) -> str:
+    return str(messages[0]) if isinstance(messages, list) and messages else str(messages)
+
+
+routes = [Route("/datastore/dump/{name:path}", _dump, methods=["GET"])]

@@ -1,0 +1,115 @@
+"""JSON of requests: one object, decoded exactly, except for those members that an action takes as they stand."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Collection
+from decimal import Decimal, DecimalException
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from datastore.actions.registry import RawJson
+from datastore.errors import BadRequest
+
+_BOM = b"\xef\xbb\xbf"
+_CHUNK = 2**20
+_MAX_EXPONENT = 1000
+"""Larger numbers would cost more to expand than a request may cost; PostgreSQL's double precision ends at 308."""
+
+
+def decode_object(body: bytes, raw: Collection[str], max_depth: int) -> dict[str, Any]:
+    """The members of the JSON object ``body``; blank text is the empty object.
+
+    Members named in ``raw`` are handed over as :class:`RawJson`, undecoded (``null`` as None). They are sound JSON all
+    the same: msgspec checks the syntax of what it skips (also escapes and surrogates, measured on 0.22), and that the
+    whole body is UTF-8 is checked here. Two things about them are left to whoever decodes them: a NUL character
+    (``\\u0000``) may stand in a string, and numbers have any number of digits. Their nesting is limited by msgspec's
+    own recursion limit alone.
+
+    In all other members numbers keep every digit: a number with a fraction or an exponent is a float if the float's
+    shortest text has the same value, else a Decimal. ``max_depth`` limits their nesting, the object itself counted.
+
+    Raises :class:`BadRequest` for anything else than one object: bad syntax, NaN and Infinity, malformed UTF-8, lone
+    surrogates, NUL characters, numbers beyond 10^1000, nesting beyond ``max_depth``.
+    """
+    if body.startswith(_BOM):
+        body = body[len(_BOM) :]
+    if not body or body.isspace():
+        return {}
+    try:
+        _check_utf8(body)
+        members = _OBJECT.decode(body)
+        return {name: _member(name, bytes(value), raw, max_depth) for name, value in members.items()}
+    except UnicodeDecodeError:
+        raise BadRequest("JSON Error: the text is not valid UTF-8") from None
+    except RecursionError:
+        raise too_deep() from None
+    except msgspec.ValidationError as error:
+        if body.lstrip()[:1] == b"{":
+            raise BadRequest(f"JSON Error: {error}") from None
+        raise BadRequest("JSON Error: the decoded value needs to be a dictionary") from None
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"JSON Error: {error}") from None
+
+
+def too_deep() -> BadRequest:
+    """The error of a request that is nested beyond the limit."""
+    return BadRequest("JSON Error: nested too deeply")
+
+
+def refuse_nul(text: str) -> None:
+    """PostgreSQL cannot hold a NUL character anywhere. Raises :class:`BadRequest` for one."""
+    if "\0" in text:
+        raise BadRequest("a NUL character is not allowed")
+
+
+def _check_utf8(body: bytes) -> None:
+    """Raise UnicodeDecodeError if it is not, without a second copy of a large body."""
+    if body.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _CHUNK):
+        decoder.decode(body[start : start + _CHUNK], final=start + _CHUNK >= len(body))
+
+
+def _member(name: str, text: bytes, raw: Collection[str], max_depth: int) -> Any:
+    refuse_nul(name)
+    if name in raw:
+        return None if text == b"null" else RawJson(text)
+    value = _VALUE.decode(text)
+    # The walk is for the rare text that may break a rule.
+    if b"\\u0000" in text or text.count(b"[") + text.count(b"{") >= max_depth:
+        _check(value, max_depth - 1)
+    return value
+
+
+def _check(value: Any, depth: int) -> None:
+    if isinstance(value, str):
+        refuse_nul(value)
+    elif isinstance(value, (dict, list)):
+        if depth < 1:
+            raise too_deep()
+        if isinstance(value, dict):
+            for key in value:
+                refuse_nul(key)
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, depth - 1)
+
+
+def _number(text: str) -> float | Decimal:
+    number = float(text)
+    try:
+        exact = Decimal(text)
+    except DecimalException:
+        raise ValueError("number out of range") from None
+    if isfinite(number) and Decimal(repr(number)) == exact:
+        return number
+    if exact and abs(exact.adjusted()) > _MAX_EXPONENT:
+        raise ValueError("number out of range")
+    return exact
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE = msgspec.json.Decoder(float_hook=_number)

@@ -1,0 +1,71 @@
+"""Structured logs: one line an event, on standard error. Text on a terminal, JSON otherwise.
+
+Our own events come through structlog, those of libraries through ``logging``; both end in the same format. Events never
+carry tokens, parameters or records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from datastore.settings import Settings
+
+
+def configure(settings: Settings) -> None:
+    """Set up logging for this process. May be called again."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if text
+        else [structlog.processors.format_exc_info, _json]
+    )
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_StandardError,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+class _StandardError:
+    """Writes a line in one call, so that the lines of several workers do not mix.
+
+    A log that cannot be written (disk full, reader gone) must not stop the service, so its lines are lost.
+    """
+
+    def __init__(self, *_arguments: Any) -> None:
+        self._stream = sys.stderr
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(message + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """``time``, ``level`` and ``event`` first, the rest as it came."""
+    ordered = {"time": event.pop("timestamp", None), "level": event.pop("level", None), **event}
+    return orjson.dumps(ordered, default=str).decode()

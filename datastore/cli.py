@@ -1,0 +1,315 @@
+"""The command line: ``datastore serve`` and what an operator needs beside it.
+
+Every command works on a running service as well as without one: the embedded PostgreSQL is started for the time of the
+command if it does not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import datastore
+from datastore.accounts.actor import Actor
+from datastore.actions.registry import Call, run
+from datastore.actions.services import Services
+from datastore.api import logs
+from datastore.bootstrap import (
+    Server,
+    StartError,
+    check_prepared,
+    connected,
+    ensure_admin,
+    load_settings,
+    opened,
+    prepare,
+    running_postgres,
+    without_password,
+)
+from datastore.errors import DataStoreError, NotFound, ValidationError
+from datastore.postgres.binaries import EmbeddedError
+from datastore.settings import Settings
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="DataStore turns tables into a fast, safe, queryable API on PostgreSQL.\n\n"
+    "Start with `datastore serve`: it brings its own PostgreSQL and demo data. Settings are environment variables "
+    "(`DATASTORE_…`, `DATABASE_URL`); docs/configuration.md lists them.",
+    epilog="Each command explains itself with examples: `datastore serve --help`",
+)
+users = typer.Typer(no_args_is_help=True, help="Users of the site.")
+tokens = typer.Typer(no_args_is_help=True, help="API tokens, by which programs say who they are.")
+app.add_typer(users, name="user")
+app.add_typer(tokens, name="token")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of everything that the service keeps (DATASTORE_DATA_DIR).", show_default=False),
+]
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command's help."""
+    return "Examples:\n\n" + "\n\n".join(f"`{line}`" for line in lines)
+
+
+@app.command(
+    epilog=examples(
+        "datastore serve",
+        "datastore serve --host 0.0.0.0 --port 80 --workers 4 --no-demo",
+        "datastore serve --data-dir /srv/datastore",
+        "DATABASE_URL=postgresql://me:secret@db.example.org/data datastore serve",
+    )
+)
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8080")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.", show_default="the cores")] = None,
+    data_dir: DataDir = None,
+    demo: Annotated[
+        bool | None, typer.Option("--demo/--no-demo", help="Load the demo if the store is empty.", show_default="demo")
+    ] = None,
+) -> None:
+    """Start the service: PostgreSQL (unless DATABASE_URL names one), the demo if the store is empty, the API.
+
+    SIGTERM or Ctrl-C stops it: requests in flight finish, then PostgreSQL stops. SIGHUP replaces the workers.
+    """
+    from datastore import serving  # the other commands need no web server
+
+    settings = _settings(None, host=host, port=port, workers=workers, data_dir=data_dir, demo=demo)
+    raise typer.Exit(serving.serve(settings, Console()))
+
+
+@app.command(epilog=examples("datastore migrate", "DATABASE_URL=postgresql://… datastore migrate"))
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the service's own tables up to date. `datastore serve` does this by itself."""
+    settings = _settings("warning", data_dir=data_dir)
+    with running_postgres(settings) as server:
+        applied = asyncio.run(prepare(server, settings))
+    for name in applied:
+        print(f"Applied {name}")
+    if not applied:
+        print("Everything is up to date.")
+
+
+@users.command(
+    "add",
+    epilog=examples(
+        "datastore user add ada --email ada@example.org",
+        "datastore user add root --email root@example.org --sysadmin --password 'correct horse'",
+    ),
+)
+def add_user(
+    name: Annotated[str, typer.Argument(help="Login name: lower-case letters, digits, - and _.")],
+    email: Annotated[str, typer.Option(help="E-mail address.")],
+    sysadmin: Annotated[bool, typer.Option("--sysadmin", help="May do everything.")] = False,
+    password: Annotated[
+        str | None, typer.Option(help="At least 8 characters; asked for on a terminal, else made up and shown.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a user."""
+    settings = _settings("warning", data_dir=data_dir)
+    made_up = None
+    if password is None and sys.stdin.isatty():
+        password = typer.prompt(
+            "Password (empty: make one up)", default="", show_default=False, hide_input=True, confirmation_prompt=True
+        )
+    if not password:
+        password = made_up = secrets.token_urlsafe(12)
+    fields = {"name": name, "email": email, "password": password, "sysadmin": sysadmin}
+    _on_services(settings, lambda services: _run(services, "user_create", fields))
+    print(f"Added {'the sysadmin' if sysadmin else 'the user'} {name}.")
+    if made_up:
+        print(f"Password: {made_up}")
+
+
+@tokens.command(
+    "create",
+    epilog=examples(
+        "datastore token create admin",
+        "datastore token create ada --name harvester --expires-days 90",
+        'curl -H "Authorization: $(datastore token create admin)" http://127.0.0.1:8080/api/3/action/user_show',
+    ),
+)
+def create_token(
+    user: Annotated[str, typer.Argument(help="Name of the user.")],
+    name: Annotated[str, typer.Option(help="By which the user will know the token.")] = "command line",
+    expires_days: Annotated[
+        int | None, typer.Option(min=1, help="Days for which the token is valid.", show_default="for ever")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create an API token and print it, and nothing else, to standard output. It is shown this once only."""
+    settings = _settings("warning", data_dir=data_dir)
+    fields = {"user": user, "name": name, "expires_in": expires_days, "unit": 86_400}
+    try:
+        created = _on_services(settings, lambda services: _run(services, "api_token_create", fields))
+    except NotFound:
+        raise StartError(
+            f"There is no user {user}. Add them: datastore user add {user} --email {user}@example.org"
+        ) from None
+    print(created["token"])
+
+
+@app.command(epilog=examples("datastore info", "datastore info --data-dir /srv/datastore"))
+def info(data_dir: DataDir = None) -> None:
+    """Show versions, paths, the connection (without password) and sizes."""
+    settings = _settings("warning", data_dir=data_dir)
+    with running_postgres(settings) as server:
+        asyncio.run(check_prepared(server, settings))
+        sizes = asyncio.run(_sizes(server, settings))
+    rows: dict[str, object] = {
+        "DataStore": f"{datastore.__version__} in {Path(datastore.__file__).parent}",
+        "Python": f"{platform.python_version()} at {sys.executable}",
+        "PostgreSQL": f"{server.version}, {server.kind}",
+        "Libraries": ", ".join(f"{name} {version(name)}" for name in ("asyncpg", "starlette", "uvicorn", "pyarrow")),
+        "Data folder": settings.data_dir,
+        "Connection": without_password(server.dsn),
+        **sizes,
+    }
+    if server.embedded is not None:
+        rows["Programs of PostgreSQL"] = server.embedded.bin_dir
+    table = Table.grid(padding=(0, 2))
+    for label, value in rows.items():
+        table.add_row(label, str(value))
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(table, highlight=False)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=examples(
+        "datastore psql",
+        "datastore psql -c 'SELECT name, state FROM datastore.datasets'",
+        "datastore psql --superuser -c 'ALTER SYSTEM SET shared_buffers = 4GB'",
+    ),
+)
+def psql(
+    context: typer.Context,
+    superuser: Annotated[bool, typer.Option("--superuser", help="As PostgreSQL's superuser (embedded only).")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Open PostgreSQL's shell, or pass all other options to it. Changes made there bypass the service: take care."""
+    settings = _settings("warning", data_dir=data_dir)
+    with running_postgres(settings) as server:
+        if superuser and server.embedded is None:
+            raise StartError("--superuser is for the embedded PostgreSQL; put such a user into DATABASE_URL instead.")
+        dsn = server.embedded.superuser_dsn() if superuser and server.embedded else server.dsn
+        environment = dict(os.environ)
+        if password := urlsplit(dsn).password:
+            environment["PGPASSWORD"] = unquote(password)
+        command = [_psql_program(server), f"--dbname={without_password(dsn)}", *context.args]
+        with _interrupts_left_to_child():
+            status = subprocess.run(command, env=environment, check=False).returncode
+    raise typer.Exit(status)
+
+
+def _psql_program(server: Server) -> str:
+    if server.embedded is not None:
+        return str(server.embedded.binaries.program("psql"))
+    if found := shutil.which("psql"):
+        return found
+    raise StartError("There is no psql on the PATH. Install PostgreSQL's client programs.")
+
+
+@contextlib.contextmanager
+def _interrupts_left_to_child() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# What the commands share
+
+
+def _settings(log_level: str | None, **overrides: Any) -> Settings:
+    """The settings of the environment with the options given; logging is set up accordingly."""
+    if overrides["data_dir"] is not None:
+        overrides["data_dir"] = overrides["data_dir"].expanduser().absolute()
+    settings = load_settings(overrides)
+    logs.configure(settings if log_level is None else settings.model_copy(update={"log_level": log_level}))
+    return settings
+
+
+def _on_services(settings: Settings, work: Callable[[Services], Awaitable[Result]]) -> Result:
+    """Run ``work`` on the database of the settings, prepared if it is new."""
+
+    async def within(server: Server) -> Result:
+        await check_prepared(server, settings)
+        async with opened(server, settings) as services:
+            await ensure_admin(services)
+            return await work(services)
+
+    with running_postgres(settings) as server:
+        return asyncio.run(within(server))
+
+
+async def _run(services: Services, action: str, fields: Mapping[str, Any]) -> Any:
+    """Who may run commands on this machine is a sysadmin."""
+    actor = Actor(name=services.settings.site_id, sysadmin=True)
+    return await run(action, Call(services, actor, services.settings.site_url), fields)
+
+
+async def _sizes(server: Server, settings: Settings) -> dict[str, str]:
+    async with connected(server.dsn, settings) as connection:
+        row = await connection.fetchrow(
+            """
+            SELECT pg_size_pretty(pg_database_size(current_database())) AS size,
+                   (SELECT count(*) FROM datastore.datasets WHERE state <> 'deleted') AS datasets,
+                   (SELECT count(*) FROM datastore.tables) AS tables,
+                   (SELECT coalesce(sum(record_count), 0)::bigint FROM datastore.tables) AS records,
+                   (SELECT count(*) FROM datastore.users WHERE state = 'active') AS users
+            """
+        )
+    content = f"{row['datasets']:,} datasets, {row['tables']:,} tables, {row['records']:,} rows, {row['users']:,} users"
+    return {"Database": row["size"], "Content": content}
+
+
+def main() -> None:
+    """The program ``datastore``: errors that an operator can mend are told in words, without a traceback."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        app()
+    except ValidationError as error:
+        _fail("; ".join(f"{key}: {' '.join(map(str, messages))}" for key, messages in error.fields.items()))
+    except (StartError, EmbeddedError, DataStoreError) as error:
+        _fail(str(error))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _fail(f"PostgreSQL says: {error}")
+    except (OSError, TimeoutError) as error:
+        _fail(f"{type(error).__name__}: {error}")
+
+
+def _fail(message: str) -> None:
+    print(f"datastore: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""A cache of things that the database tells us about, dropped by its notifications."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from datastore.postgres.notifications import Notifications
+
+Value = TypeVar("Value")
+
+
+class Cache(Generic[Value]):
+    """Keeps what ``load`` returned for a key until a notification of ``kind`` names the key.
+
+    A value whose load overlapped a notification is returned but not kept, so nothing stale stays; nothing is kept
+    while notifications may be missed. ``None`` (not found) is never kept. At most ``size`` values stay, least recently
+    used out first.
+    """
+
+    def __init__(
+        self,
+        notifications: Notifications,
+        kind: str,
+        load: Callable[[str], Awaitable[Value | None]],
+        size: int = 10_000,
+        keys: Callable[[Value], tuple[str, ...]] | None = None,
+    ) -> None:
+        """``keys`` gives further message keys by which a value is dropped, besides the key of its look-up."""
+        self._notifications = notifications
+        self._load = load
+        self._size = size
+        self._keys = keys
+        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._generation = 0
+        notifications.subscribe(kind, self._drop)
+
+    async def get(self, key: str) -> Value | None:
+        """The value of ``key``, or None if there is none. Raises what ``load`` raises."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+            return value
+        return await self.fresh(key)
+
+    async def fresh(self, key: str) -> Value | None:
+        """The value of ``key`` as the database has it now, past the cache."""
+        generation = self._generation
+        value = await self._load(key)
+        if value is not None and generation == self._generation and self._notifications.listening:
+            self._values[key] = value
+            if len(self._values) > self._size:
+                self._values.popitem(last=False)
+        return value
+
+    def _drop(self, key: str | None) -> None:
+        self._generation += 1
+        if key is None:
+            self._values.clear()
+            return
+        self._values.pop(key, None)
+        if self._keys is not None:
+            for other in [name for name, value in self._values.items() if key in self._keys(value)]:
+                del self._values[other]

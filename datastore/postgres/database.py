@@ -1,0 +1,226 @@
+"""Connections: three pools, one a role; write transactions with retry; the change messages that a commit sends.
+
+Session state never leaves a request: everything a pool's connections need is set once, in their start-up packet, so no
+reset runs between requests and a read is one round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from datastore.errors import Unavailable
+from datastore.postgres.notifications import CHANNEL, Notifications
+from datastore.postgres.roles import role_password
+from datastore.settings import Settings
+
+Result = TypeVar("Result")
+_RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_ATTEMPTS = 8
+
+CONNECTION_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionError,
+    OSError,
+)
+"""What asyncpg raises when the server cannot be reached or has gone away."""
+
+
+@dataclass
+class Transaction:
+    """One write transaction of the owner: all writing functions of the engine and the catalog take it."""
+
+    connection: asyncpg.Connection
+    settings: Settings
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    last_words: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    def changed(self, kind: str, key: str) -> None:
+        """Every worker drops ``key`` from its caches of ``kind`` when this transaction commits."""
+        if (kind, key) not in self.changes:
+            self.changes.append((kind, key))
+
+    def before_commit(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run ``work`` after everything else, just before COMMIT: for row locks that must be held for a moment only."""
+        self.last_words.append(work)
+
+
+class Database:
+    """The pools of one worker. Make one with :meth:`connect`."""
+
+    def __init__(
+        self,
+        dsn: str,
+        settings: Settings,
+        owner: asyncpg.Pool,
+        reader: asyncpg.Pool,
+        public: asyncpg.Pool,
+        notifications: Notifications,
+    ) -> None:
+        self._dsn = dsn
+        self._snapshots = asyncio.Semaphore(settings.dump_connections)
+        self.settings = settings
+        self.owner = owner
+        self.reader = reader
+        self.public = public
+        self.notifications = notifications
+
+    @classmethod
+    async def connect(cls, dsn: str, settings: Settings) -> Database:
+        """Open the pools. ``dsn`` is the owner's address. Raises what asyncpg raises when it cannot connect."""
+        owner = _pool(dsn, settings, settings.write_timeout, lock_timeout=f"{int(settings.lock_timeout * 1000)}ms")
+        read_only = partial(
+            _pool, dsn, settings, settings.read_timeout, default_transaction_read_only="on", lock_timeout="5s"
+        )
+        reader = read_only(user=settings.reader_role)
+        public = read_only(user=settings.public_role)
+        connect = partial(connect_as_owner, dsn, settings)
+        database = cls(dsn, settings, owner, reader, public, Notifications(connect))
+        opened: list[asyncpg.Pool] = []
+        try:
+            for pool in (owner, reader, public):
+                await pool
+                opened.append(pool)
+            await database.notifications.start()
+        except BaseException:
+            for pool in opened:
+                pool.terminate()
+            raise
+        return database
+
+    @asynccontextmanager
+    async def snapshot(self, public: bool) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of its own for a long read, in one read-only transaction without a time limit.
+
+        It belongs to the role that may read public datasets only, or every dataset. Slow readers therefore never take
+        the connections of quick ones. Raises :class:`Unavailable` when too many are open already.
+        """
+        try:
+            await asyncio.wait_for(self._snapshots.acquire(), self.settings.connect_timeout)
+        except TimeoutError:
+            raise Unavailable("too many dumps at a time; try again") from None
+        try:
+            role = self.settings.public_role if public else self.settings.reader_role
+            connection = await asyncpg.connect(
+                _without_credentials(self._dsn),
+                user=role,
+                password=role_password(self.settings, role),
+                timeout=self.settings.connect_timeout,
+                server_settings={**_SESSION, "default_transaction_read_only": "on"},
+            )
+            try:
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    yield connection
+            finally:
+                connection.terminate()
+        finally:
+            self._snapshots.release()
+
+    async def close(self) -> None:
+        """Wait for the statements in flight, then close every connection."""
+        await self.notifications.stop()
+        await asyncio.gather(self.owner.close(), self.reader.close(), self.public.close())
+
+    async def write(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        """Run ``work`` in a transaction of the owner, again after a deadlock or serialization failure.
+
+        All or nothing: whatever ``work`` raises rolls back. Messages about changes go out with the commit, and this
+        worker's caches have dropped them before this returns. ``work`` must be safe to run more than once.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await self._write_once(work)
+            except _RETRIED as error:
+                if attempt == _ATTEMPTS:
+                    raise Unavailable("too many concurrent changes; try again") from error
+                await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 -- jitter, not a secret
+        raise AssertionError("unreachable")
+
+    async def _write_once(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        async with self.owner.acquire() as connection:
+            transaction = Transaction(connection, self.settings)
+            async with connection.transaction():
+                try:
+                    result = await work(transaction)
+                except RuntimeError as error:
+                    # uvloop's word for a connection that broke in the middle of a COPY.
+                    if connection.is_closed():
+                        raise ConnectionError("lost in the middle of a COPY") from error
+                    raise
+                for last in transaction.last_words:
+                    await last()
+                if transaction.changes:
+                    payloads = [f"{kind}:{key}" for kind, key in transaction.changes]
+                    await connection.execute(
+                        "SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload", CHANNEL, payloads
+                    )
+        for kind, key in transaction.changes:
+            self.notifications.dispatch(kind, key)
+        return result
+
+
+async def connect_as_owner(dsn: str, settings: Settings) -> asyncpg.Connection:
+    """A single connection of the owner, outside the pools."""
+    return await asyncpg.connect(dsn, timeout=settings.connect_timeout, server_settings=_SESSION)
+
+
+_SESSION = {
+    "application_name": "datastore",
+    "search_path": "pg_catalog",  # names are always written qualified
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "jit": "off",
+}
+
+
+def _pool(dsn: str, settings: Settings, timeout: float, user: str | None = None, **session: str) -> asyncpg.Pool:
+    arguments: dict[str, Any] = {}
+    if user is not None:
+        arguments = {"user": user, "password": role_password(settings, user)}
+        dsn = _without_credentials(dsn)
+    return asyncpg.create_pool(
+        dsn,
+        **arguments,
+        min_size=1,
+        max_size=settings.pool_size,
+        max_inactive_connection_lifetime=0,
+        timeout=settings.connect_timeout,
+        statement_cache_size=1024,
+        init=_decode_json_as_bytes,
+        reset=_no_reset,
+        server_settings={**_SESSION, "statement_timeout": f"{int(timeout * 1000)}ms", **session},
+    )
+
+
+def _without_credentials(dsn: str) -> str:
+    """The address without user and password, which asyncpg would prefer to its own arguments otherwise."""
+    parts = urlsplit(dsn)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+async def _no_reset(_connection: asyncpg.Connection) -> None:
+    """Leave the session as it is: nothing here ever changes it outside a transaction."""
+
+
+async def _decode_json_as_bytes(connection: asyncpg.Connection) -> None:
+    """JSON that PostgreSQL built passes through as bytes: no text decoding, no parsing."""
+    await connection.set_type_codec("json", schema="pg_catalog", encoder=_encode, decoder=bytes, format="binary")
+
+
+def _encode(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value

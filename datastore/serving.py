@@ -1,0 +1,304 @@
+"""The serving process: listens, keeps PostgreSQL, and runs the workers until it is told to stop.
+
+The port is taken before anything slow, so that "address in use" is told at once; connections that come in meanwhile
+wait. The workers are processes of their own that inherit the socket and the environment; they know only
+``worker_app``. When this process is killed, they stop by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import importlib.util
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+
+import asyncpg
+import structlog
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from starlette.applications import Starlette
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+import datastore
+from datastore import demo
+from datastore.actions.services import Services
+from datastore.bootstrap import ADMIN, Server, StartError, connected, ensure_admin, opened, prepare, running_postgres
+from datastore.errors import DataStoreError
+from datastore.postgres.database import CONNECTION_LOST
+from datastore.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_PORT_PATIENCE = 1.0
+"""Seconds that workers of a killed service get to let go of the port."""
+_STOP_MARGIN = 10.0
+"""Seconds that a worker gets, after the requests in flight, to close its connections."""
+_WORKER_SILENCE = 30
+"""A worker that does not answer its supervisor for so many seconds hangs; decoding a large body takes a few."""
+_SPARE_CONNECTIONS = 20
+"""Of PostgreSQL's max_connections: for background work, commands and people."""
+
+
+def serve(settings: Settings, console: Console) -> int:
+    """Run the service until SIGTERM or SIGINT; the exit status. ``console`` is told what happens.
+
+    Raises :class:`StartError` and :class:`EmbeddedError`.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_stopped_by_signals())
+        listener = stack.enter_context(contextlib.closing(listen(settings)))
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_metrics_folder(settings))
+        server = stack.enter_context(running_postgres(settings))
+        max_connections = asyncio.run(_make_ready(server, settings, console))
+        _limit_pools(settings, max_connections, console)
+        supervisor = Supervisor(settings, listener)
+        supervisor.on_ready = lambda: _greet(console, settings, server, listener)
+        supervisor.run()
+        return supervisor.status
+
+
+# Before the workers
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGINT end the process in order, with status 0, also while it starts. Restores what was before."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises :class:`StartError` if the address is taken or is not ours."""
+    host, port = settings.host.strip("[]"), settings.port
+    deadline = time.monotonic() + _PORT_PATIENCE
+    while True:
+        try:
+            family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+            return socket.create_server((host, port), family=family, backlog=settings.backlog)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            raise StartError(_listen_help(error, settings)) from None
+
+
+def _listen_help(error: OSError, settings: Settings) -> str:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Something else listens on {where} already. Stop it, or choose another port: datastore serve --port 8081"
+        )
+    if error.errno == errno.EACCES:
+        return f"Ports below 1024 are not for ordinary users: {where}. Try --port 8080."
+    return f"Cannot listen on {where}: {error.strerror or error}. Is the address (DATASTORE_HOST) this machine's?"
+
+
+@contextlib.contextmanager
+def _metrics_folder(settings: Settings) -> Iterator[None]:
+    """The folder in which the workers keep their metrics for each other. Removes those of services that were killed."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ or not settings.metrics:
+        yield
+        return
+    parent = settings.data_dir / "metrics"
+    folder = parent / str(os.getpid())
+    for old in parent.glob("*"):
+        if old == folder or not Path("/proc", old.name).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _make_ready(server: Server, settings: Settings, console: Console) -> int:
+    """Everything that must be in the database before the first request; PostgreSQL's ``max_connections``."""
+    await prepare(server, settings)
+    async with opened(server, settings) as services:
+        await ensure_admin(services)
+        if settings.demo and importlib.util.find_spec(demo.PACKAGE):
+            await _load_demo(services, server, console)
+    async with connected(server.dsn, settings) as connection:
+        return int(await connection.fetchval("SELECT current_setting('max_connections')"))
+
+
+async def _load_demo(services: Services, server: Server, console: Console) -> None:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks = {
+            table.name: progress.add_task(f"Demo: {table.name}", total=None, visible=False) for table in demo.TABLES
+        }
+
+        def report(table: str, done: int, total: int) -> None:
+            progress.update(tasks[table], completed=done, total=total, visible=True)
+            if done == total and not console.is_terminal:
+                console.print(f"Demo: loaded {table}, {total:,} rows")
+
+        try:
+            await demo.load(services, server.dsn, report)
+        except (DataStoreError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
+            log.error("demo_not_loaded", error=repr(error), hint="serving without it; the next start tries again")
+
+
+def _limit_pools(settings: Settings, max_connections: int, console: Console) -> None:
+    """Workers × three roles × pool size must fit into what PostgreSQL allows: else the workers get smaller pools."""
+    most = max(1, (max_connections - _SPARE_CONNECTIONS) // (3 * settings.workers))
+    if settings.pool_size > most:
+        os.environ[Settings.variable("pool_size")] = str(most)
+        console.print(
+            f"PostgreSQL allows {max_connections} connections: each of the {settings.workers} workers keeps at most "
+            f"{most} a role, not {settings.pool_size}."
+        )
+
+
+def _greet(console: Console, settings: Settings, server: Server, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    address = f"http://{shown}:{port}"
+    workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
+    lines = [
+        f"DataStore {datastore.__version__} on {address}",
+        f"  {workers}, {server.kind} PostgreSQL {server.version}, data in {settings.data_dir}, "
+        f"Python {sys.version.split()[0]}",
+    ]
+    if settings.demo and demo.data_folder() is not None:
+        lines.append(f"  Try it:   curl '{address}/api/3/action/datastore_search?resource_id=flights&limit=5'")
+    lines.append(f"  A token:  datastore token create {ADMIN}")
+    lines.append("  Ctrl-C stops it; requests in flight finish first." if console.is_terminal else "  Ready.")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+# The workers
+
+
+class Supervisor(Multiprocess):
+    """Uvicorn's supervisor of worker processes, with what an unattended service needs besides.
+
+    Lets go of the port as soon as it stops, waits a bounded time for the workers, and outlives a time in which
+    workers cannot start because the database is away.
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            f"{__name__}:worker_app",
+            factory=True,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            workers=settings.workers,
+            log_config=None,  # the application sets up logging
+            log_level="warning",
+            access_log=False,  # it logs requests, too
+            proxy_headers=True,
+            forwarded_allow_ips=settings.trusted_proxies,
+            server_header=False,
+            backlog=settings.backlog,
+            timeout_keep_alive=settings.keep_alive,
+            timeout_graceful_shutdown=math.ceil(settings.graceful_timeout),
+            timeout_worker_healthcheck=_WORKER_SILENCE,
+        )
+        self._hang_up_stops = sys.stdin is not None and sys.stdin.isatty()
+        self._patience = settings.graceful_timeout + _STOP_MARGIN
+        self._ready = False
+        self.status = 1
+        self.on_ready: Callable[[], None] = lambda: None
+        super().__init__(config, [listener])
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that died; called twice a second."""
+        if self.should_exit.is_set():
+            return
+        if not self._ready and any(process.is_ready(timeout=0.1) for process in self.processes):
+            self._ready = True
+            self.on_ready()
+        for index, process in enumerate(self.processes):
+            if process.exitcode is None:
+                continue
+            process.join()
+            log.warning("worker_died", pid=process.pid, status=process.exitcode)
+            if not self._ready:  # a start that fails would fail again
+                self.should_exit.set()
+                return
+            self.processes[index] = Process(self.config, self.sockets)
+            self.processes[index].start()
+        super().keep_subprocess_alive()
+
+    def handle_int(self) -> None:
+        self._stop("SIGINT")
+
+    def handle_term(self) -> None:
+        self._stop("SIGTERM")
+
+    def handle_hup(self) -> None:
+        """The terminal has gone: stop. Without a terminal: replace the workers, one after the other."""
+        if self._hang_up_stops:
+            self._stop("SIGHUP")
+        else:
+            log.info("workers_restarting")
+            super().handle_hup()
+
+    def _stop(self, reason: str) -> None:
+        log.info("stopping", reason=reason)
+        self.status = 0
+        self.should_exit.set()
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()  # else connections would go on queueing while the last requests finish
+        super().terminate_all()
+
+    def join_all(self) -> None:
+        deadline = time.monotonic() + self._patience
+        for process in self.processes:
+            process.process.join(max(0.0, deadline - time.monotonic()))
+            if process.process.exitcode is None:
+                log.warning("worker_killed", pid=process.pid, waited=self._patience)
+                process.process.kill()
+                process.process.join()
+
+
+def worker_app() -> Starlette:
+    """The application of a worker process, which stops when its supervisor is gone."""
+    settings = Settings()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        patience = settings.graceful_timeout + _STOP_MARGIN
+        threading.Thread(target=_stop_after, args=(parent, patience), name="orphan-watch", daemon=True).start()
+
+    from datastore.app import create_app  # the supervisor needs none of it
+
+    return create_app(settings)
+
+
+def _stop_after(parent: BaseProcess, patience: float) -> None:
+    parent.join()  # its end of a pipe closes, however it dies
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(patience)
+    os._exit(1)

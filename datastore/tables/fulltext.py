@@ -1,0 +1,51 @@
+"""Full text of whole rows: one IMMUTABLE expression over the columns, the same in queries and in the index.
+
+Nothing is stored in the table. Until the index is there, a scan over the expression gives the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from datastore.postgres.quoting import identifier, literal
+from datastore.tables.schema import Column, TableSchema
+
+MAX_CHARACTERS = 250_000
+"""What is searched of a row: a vector may have 1 MB, and a character up to four bytes."""
+
+_SUFFIX = "_fulltext"
+
+
+def column_text(column: Column) -> str:
+    """The text of a column, as an IMMUTABLE expression."""
+    name = identifier(column.name)
+    if column.type == "text":
+        return name
+    if column.immutable_text and column.element is None:
+        return f"{name}::text"
+    return f"datastore.stable_text({name})"
+
+
+def document(columns: Iterable[Column]) -> str:
+    """All the columns' texts as one, null columns left out."""
+    texts = [f"coalesce({column_text(column)}, '')" for column in columns]
+    separator = " || ' ' || "
+    return f"left({separator.join(texts)}, {MAX_CHARACTERS})" if texts else "''"
+
+
+def vector(columns: Iterable[Column], language: str) -> str:
+    """The search vector of a row. ``language`` is the name of a text-search configuration."""
+    return f"to_tsvector({literal(language)}::regconfig, {document(columns)})"
+
+
+def index_name(schema: TableSchema) -> str:
+    """The name of the table's full-text index."""
+    return f"{schema.resource_id[: 63 - len(_SUFFIX)]}{_SUFFIX}"
+
+
+def create_index(schema: TableSchema, language: str) -> str:
+    """The statement that builds the index without blocking readers or writers."""
+    return (
+        f"CREATE INDEX CONCURRENTLY {identifier(index_name(schema))} ON {schema.sql_name}"
+        f" USING gin (({vector(schema.columns, language)}))"
+    )

@@ -1,0 +1,165 @@
+"""One statement for all staged records that name the same columns: the SQL of upsert and update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datastore.errors import ValidationError
+from datastore.postgres.database import Transaction
+from datastore.postgres.quoting import identifier, literal
+from datastore.tables import staging
+from datastore.tables.copying import ROW
+from datastore.tables.names import ID
+from datastore.tables.schema import Column, TableSchema
+from datastore.tables.types import JSON
+
+
+def key_expression(column: Column, source: str = "") -> str:
+    """What a key or index is made of: the column; for json types, which have no order, its text."""
+    name = f"{source}.{identifier(column.name)}" if source else identifier(column.name)
+    return f"(({name})::text)" if column.type in JSON else name
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive staged records that name the same columns."""
+
+    schema: TableSchema
+    columns: tuple[Column, ...]
+    by_id: bool
+    """Addressed by ``_id``, else by the unique key."""
+    numbers: range
+    """Indexes of the records in the request."""
+
+    async def apply(self, tx: Transaction, method: str) -> int:
+        """Upsert or update the records; gives the number of rows added.
+
+        Raises :class:`ValidationError`: ``key`` for a record that an update does not find, ``records`` for values.
+        """
+        if method == "update":
+            await self._require_matches(tx)
+        if len(self.numbers) > 1:
+            await self._lock(tx)
+        if method == "update":
+            await staging.apply(tx, self._update, self.numbers)
+            return 0
+        written = await staging.apply(tx, self._upsert, self.numbers)
+        if self.by_id:
+            await self._advance_ids(tx)
+        return sum(row["added"] for row in written)
+
+    async def ids(self, tx: Transaction) -> list[int]:
+        """The ``_id`` of each row written, in the order of the records."""
+        join = f"SELECT t._id, s.{ROW} FROM {self.schema.sql_name} AS t JOIN {staging.STAGE} AS s ON"
+        rows = await tx.connection.fetch(
+            f"""
+            SELECT _id FROM (
+                {join} {self._matching("t", "s")} WHERE {self._chosen("true")}
+                UNION
+                {join} t._id = s.{staging.NEW_ID} WHERE {self._chosen("true")}
+            ) AS written
+            ORDER BY {ROW}
+            """
+        )
+        return [row["_id"] for row in rows]
+
+    @property
+    def _keys(self) -> list[Column]:
+        return [self.schema.by_name[name] for name in ((ID,) if self.by_id else self.schema.key)]
+
+    @property
+    def _changed(self) -> list[Column]:
+        """The columns to set; the key itself if a record names nothing else, so that its row still counts as met."""
+        keys = self._keys
+        return [column for column in self.columns if column not in keys] or keys
+
+    def _chosen(self, condition: str) -> str:
+        """The condition for this group's rows of the staging table ``s``."""
+        return f"s.{ROW} BETWEEN {self.numbers[0]} AND {self.numbers[-1]} AND {condition}"
+
+    def _matching(self, left: str, right: str) -> str:
+        return " AND ".join(f"{key_expression(key, left)} = {key_expression(key, right)}" for key in self._keys)
+
+    def _ordered(self, source: str) -> str:
+        return ", ".join(key_expression(key, source) for key in self._keys)
+
+    def _last_of_each_key(self, condition: str) -> str:
+        """Rows of the group; of several with one key the last, and each with a NULL in its key, which matches none."""
+        has_null = " OR ".join(f"s.{identifier(key.name)} IS NULL" for key in self._keys)
+        return f"""
+            SELECT * FROM (
+                SELECT s.*, ({has_null}) AS _null,
+                       row_number() OVER (PARTITION BY {self._ordered("s")} ORDER BY s.{ROW} DESC) AS _nth
+                FROM {staging.STAGE} AS s WHERE {self._chosen(condition)}
+            ) AS s
+            WHERE s._nth = 1 OR s._null
+            """
+
+    def _upsert(self, condition: str) -> str:
+        names = [identifier(column.name) for column in self.columns]
+        inserted, selected = list(names), [f"s.{name}" for name in names]
+        if not self.by_id:
+            inserted.insert(0, ID)
+            selected.insert(0, f"s.{staging.NEW_ID}")
+        changes = [f"{identifier(column.name)} = EXCLUDED.{identifier(column.name)}" for column in self._changed]
+        return f"""
+            WITH written AS (
+                INSERT INTO {self.schema.sql_name} AS t ({", ".join(inserted)})
+                SELECT {", ".join(selected)} FROM ({self._last_of_each_key(condition)}) AS s
+                ORDER BY {self._ordered("s")}
+                ON CONFLICT ({", ".join(key_expression(key) for key in self._keys)})
+                DO UPDATE SET {", ".join(changes)}
+                RETURNING xmax = 0 AS added
+            )
+            SELECT added FROM written
+            """
+
+    def _update(self, condition: str) -> str:
+        changes = [f"{identifier(column.name)} = s.{identifier(column.name)}" for column in self._changed]
+        return f"""
+            UPDATE {self.schema.sql_name} AS t SET {", ".join(changes)}
+            FROM ({self._last_of_each_key(condition)}) AS s
+            WHERE {self._matching("t", "s")}
+            """
+
+    async def _lock(self, tx: Transaction) -> None:
+        """Lock the rows to be changed in one order, so that two overlapping writes do not lock each other out."""
+        await tx.connection.execute(
+            f"""
+            SELECT count(*) FROM (
+                SELECT FROM {self.schema.sql_name} AS t JOIN {staging.STAGE} AS s ON {self._matching("t", "s")}
+                WHERE {self._chosen("true")} ORDER BY {self._ordered("t")} FOR UPDATE OF t
+            ) AS locked
+            """
+        )
+
+    async def _require_matches(self, tx: Transaction) -> None:
+        """Raise :class:`ValidationError` ``key`` for the first record that matches no row."""
+        keys = self._keys
+        row = await tx.connection.fetchrow(
+            f"""
+            SELECT {", ".join(f"s.{identifier(key.name)}::text" for key in keys)}
+            FROM {staging.STAGE} AS s
+            WHERE {self._chosen("true")}
+                  AND NOT EXISTS (SELECT FROM {self.schema.sql_name} AS t WHERE {self._matching("t", "s")})
+            ORDER BY s.{ROW} LIMIT 1
+            """
+        )
+        if row is not None:
+            mapping = {key.name: value for key, value in zip(keys, row.values(), strict=True)}
+            raise ValidationError({"key": [f'key "{mapping}" not found']})
+
+    async def _advance_ids(self, tx: Transaction) -> None:
+        """After explicit ids beyond the counter: let it go on behind them.
+
+        The counter may only be set while no other transaction takes numbers from it, hence the lock, which is rare.
+        """
+        table = self.schema.sql_name
+        sequence = await tx.connection.fetchval("SELECT pg_get_serial_sequence($1, '_id')", table)
+        highest = await tx.connection.fetchval(f"SELECT max(_id) FROM {staging.STAGE}")
+        counter = f"SELECT last_value FROM {sequence}"
+        if highest is None or highest <= await tx.connection.fetchval(counter):
+            return
+        await tx.connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+        if highest > await tx.connection.fetchval(counter):
+            await tx.connection.execute(f"SELECT setval({literal(sequence)}::regclass, $1)", highest)

@@ -1,0 +1,165 @@
+"""The shape of a table as PostgreSQL has it, with who may see it: loaded in one query, kept in a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from datastore.accounts.permissions import DatasetAccess
+from datastore.postgres.cache import Cache
+from datastore.postgres.database import Database
+from datastore.postgres.quoting import qualified
+from datastore.tables.names import ID
+
+CACHE_KIND = "schema"
+"""Kind of the change messages that drop a schema; their key is a resource id, an alias or a dataset id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    type: str
+    """``pg_type.typname``, as search reports it: ``int4``, ``_text``, ``timestamptz``."""
+    native_type: str
+    """``format_type`` with its modifier, as ``datastore_info`` reports it: ``integer``, ``numeric(10,2)``."""
+    element: str | None = None
+    """``typname`` of the elements if this is an array."""
+    immutable_text: bool = True
+    """The text form depends on the value alone, so that it may stand in an index expression."""
+    not_null: bool = False
+    info: Mapping[str, Any] | None = None
+    """The column's entry in the data dictionary."""
+
+    @property
+    def cast(self) -> str:
+        """The type as the target of a cast, without modifier."""
+        return f'pg_catalog."{self.type}"'
+
+
+ID_COLUMN = Column(ID, "int8", "bigint", not_null=True)
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table: its columns without ``_id``, its keys, and the dataset that decides who may see it."""
+
+    resource_id: str
+    access: DatasetAccess
+    url_type: str | None
+    oid: int
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    """The columns of the unique key, empty if there is none."""
+    aliases: tuple[str, ...] = ()
+    """Most recently made first."""
+    fulltext: str = "none"
+
+    @property
+    def dataset_id(self) -> str:
+        """The dataset, which is also the PostgreSQL schema."""
+        return self.access.id
+
+    @property
+    def public(self) -> bool:
+        """Everybody may read it, so ``datastore_public`` has been granted it."""
+        return self.access.state == "active" and not self.access.private
+
+    @cached_property
+    def sql_name(self) -> str:
+        """The qualified, quoted name of the table."""
+        return qualified(self.dataset_id, self.resource_id)
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Every column that a client may name, ``_id`` first."""
+        return {column.name: column for column in (ID_COLUMN, *self.columns)}
+
+
+_LOAD = """
+    SELECT registry.resource_id, registry.fulltext, registry.key, resource.url_type,
+           dataset.id AS dataset_id, dataset.name, dataset.owner_org, dataset.private, dataset.creator_user_id,
+           CASE WHEN resource.state = 'active' THEN dataset.state ELSE resource.state END AS state,
+           class.oid::int8 AS oid,
+           ARRAY (
+               SELECT alias.name FROM datastore.aliases AS alias
+               WHERE alias.resource_id = registry.resource_id ORDER BY alias.ordinal DESC
+           ) AS aliases,
+           (
+               SELECT coalesce(json_agg(json_build_object(
+                   'name', attribute.attname,
+                   'type', type.typname,
+                   'native_type', format_type(attribute.atttypid, attribute.atttypmod),
+                   'element', element.typname,
+                   'immutable_text', output.provolatile = 'i',
+                   'not_null', attribute.attnotnull,
+                   'info', registry.info -> attribute.attname::text
+               ) ORDER BY attribute.attnum), '[]')
+               FROM pg_attribute AS attribute
+               JOIN pg_type AS type ON type.oid = attribute.atttypid
+               JOIN pg_proc AS output ON output.oid = type.typoutput
+               LEFT JOIN pg_type AS element ON element.oid = type.typelem AND type.typcategory = 'A'
+               WHERE attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
+                     AND attribute.attname NOT LIKE E'\\\\_%'
+           ) AS columns
+    FROM datastore.tables AS registry
+    JOIN datastore.resources AS resource ON resource.id = registry.resource_id
+    JOIN datastore.datasets AS dataset ON dataset.id = registry.dataset_id
+    JOIN pg_namespace AS namespace ON namespace.nspname = registry.dataset_id
+    JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = registry.resource_id
+    WHERE registry.resource_id = coalesce(
+        (SELECT found.resource_id FROM datastore.tables AS found WHERE found.resource_id = $1),
+        (SELECT alias.resource_id FROM datastore.aliases AS alias WHERE alias.name = $1))
+"""
+
+
+async def load(connection: asyncpg.Connection | asyncpg.Pool, name: str) -> TableSchema | None:
+    """The table of a resource id or alias, as ``connection`` sees it now; None if there is none."""
+    if "\0" in name:
+        return None
+    row = await connection.fetchrow(_LOAD, name)
+    if row is None:
+        return None
+    return TableSchema(
+        resource_id=row["resource_id"],
+        access=DatasetAccess(
+            id=row["dataset_id"],
+            name=row["name"],
+            owner_org=row["owner_org"],
+            private=row["private"],
+            state=row["state"],
+            creator_user_id=row["creator_user_id"],
+        ),
+        url_type=row["url_type"],
+        oid=row["oid"],
+        columns=tuple(msgspec.json.decode(row["columns"], type=list[Column])),
+        key=tuple(row["key"]),
+        aliases=tuple(row["aliases"]),
+        fulltext=row["fulltext"],
+    )
+
+
+class Schemas:
+    """The table schemas that a worker knows, by resource id and alias."""
+
+    def __init__(self, database: Database) -> None:
+        self._cache: Cache[TableSchema] = Cache(
+            database.notifications,
+            CACHE_KIND,
+            lambda name: load(database.owner, name),
+            keys=lambda schema: (schema.resource_id, schema.dataset_id, *schema.aliases),
+        )
+
+    async def get(self, name: str) -> TableSchema | None:
+        """The table of a resource id or alias, or None."""
+        return await self._cache.get(name)
+
+    async def fresh(self, name: str) -> TableSchema | None:
+        """The same, past the cache: for when a statement shows that what was cached has changed."""
+        return await self._cache.fresh(name)
