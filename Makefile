@@ -55,11 +55,12 @@ serve: install ## start everything: PostgreSQL, the demo data, http://127.0.0.1:
 test: install ## run all tests on a real PostgreSQL, in parallel
 	@$(BIN)/pytest -n $(JOBS) --maxprocesses=8 --dist=worksteal $(ARGS)
 
-check: install ## format, lint, types, floors, and the wheel
+check: install ## format, lint, types, floors, generated pages, and the wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m datastore.docs --check
 	@$(MAKE) --no-print-directory wheel
 
 # The working folder comes first in Python's path: what is imported is the unpacked wheel.

@@ -14,6 +14,7 @@ import importlib.util
 import math
 import multiprocessing
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -39,7 +40,7 @@ from datastore.actions.services import Services
 from datastore.bootstrap import ADMIN, Server, StartError, connected, ensure_admin, opened, prepare, running_postgres
 from datastore.errors import DataStoreError
 from datastore.postgres.database import CONNECTION_LOST
-from datastore.settings import Settings
+from datastore.settings import Settings, default_data_dir
 
 log = structlog.get_logger(__name__)
 
@@ -188,10 +189,22 @@ def _greet(console: Console, settings: Settings, server: Server, listener: socke
     ]
     if settings.demo and demo.data_folder() is not None:
         lines.append(f"  Try it:   curl '{address}/api/3/action/datastore_search?resource_id=flights&limit=5'")
-    lines.append(f"  A token:  datastore token create {ADMIN}")
+    lines.append(f"  A token:  {_command(settings)}")
     lines.append("  Ctrl-C stops it; requests in flight finish first." if console.is_terminal else "  Ready.")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _command(settings: Settings) -> str:
+    """How to make a token from here: by the name that the shell knows, for the same data folder."""
+    program = Path(sys.argv[0])
+    if program.name != "datastore" or shutil.which("datastore") == str(program):
+        program = Path("datastore")
+    elif program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    here = settings.database_url is None and settings.data_dir != default_data_dir()
+    folder = f" --data-dir {shlex.quote(str(settings.data_dir))}" if here else ""
+    return f"{program} token create {ADMIN}{folder}"
 
 
 # The workers

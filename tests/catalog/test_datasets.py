@@ -10,7 +10,7 @@ import pytest
 
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
-from datastore.errors import DataStoreError, NotFound, StructureError
+from datastore.errors import DataStoreError, NotFound, StructureError, ValidationError
 from tests.catalog.samples import ActionCall, errors_of, full, unique
 
 SHAPE = {

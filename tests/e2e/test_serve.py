@@ -150,7 +150,7 @@ def test_sigterm_lets_a_request_finish(service: Service, table: dict[str, Any]) 
                 )
                 request.start()
                 waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
-                while not await connection.fetchval(waiting):
+                while not await connection.fetchval(waiting):  # noqa: ASYNC110 -- PostgreSQL's event
                     await asyncio.sleep(0.02)
                 process.send_signal(signal.SIGTERM)
                 await asyncio.to_thread(eventually, lambda: not service.listening())
@@ -256,6 +256,4 @@ def test_sigterm_during_the_start_is_in_order(service: Service) -> None:
     service.process.send_signal(signal.SIGTERM)
 
     assert service.process.wait(20) == 0
-    eventually(lambda: not (service.data_dir / "postgres/data/postmaster.pid").exists())
-    service.start()
-    assert service.stop() == 0
+    assert not (service.data_dir / "postgres/data/postmaster.pid").exists()

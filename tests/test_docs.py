@@ -1,0 +1,23 @@
+"""docs/configuration.md, as it is generated."""
+
+from __future__ import annotations
+
+from datastore.docs import configuration
+from datastore.settings import Settings
+
+
+def test_every_setting_is_documented_once() -> None:
+    text = configuration()
+
+    for name, field in Settings.model_fields.items():
+        assert text.count(f"| `{Settings.variable(name)}` |") == 1
+        assert field.description
+
+
+def test_a_row_says_type_limits_and_default() -> None:
+    text = configuration()
+
+    assert "| `DATASTORE_PORT` | integer, at least 0, at most 65535 | `8080` | Port to listen on. |" in text
+    assert "| `DATABASE_URL` | text |  | " in text
+    assert "| `DATASTORE_WORKERS` | integer, at least 1 | the number of cores |" in text
+    assert "| `DATASTORE_DEMO` | yes or no | `true` |" in text
