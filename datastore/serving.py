@@ -61,14 +61,16 @@ def serve(settings: Settings, console: Console) -> int:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_stopped_by_signals())
-        listener = stack.enter_context(contextlib.closing(listen(settings)))
+        listeners = listen(settings)
+        for listener in listeners:
+            stack.enter_context(listener)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_metrics_folder(settings))
         server = stack.enter_context(running_postgres(settings))
         max_connections = asyncio.run(_make_ready(server, settings, console))
         _limit_pools(settings, max_connections, console)
-        supervisor = Supervisor(settings, listener)
-        supervisor.on_ready = lambda: _greet(console, settings, server, listener)
+        supervisor = Supervisor(settings, listeners)
+        supervisor.on_ready = lambda: _greet(console, settings, server, listeners[0])
         supervisor.run()
         return supervisor.status
 
@@ -91,14 +93,25 @@ def _stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The listening socket. Raises :class:`StartError` if the address is taken or is not ours."""
+def listen(settings: Settings) -> list[socket.socket]:
+    """A listening socket for each worker, all at one address (SO_REUSEPORT): the kernel spreads connections evenly.
+
+    On one socket shared by all, the worker that wakes first takes most of a burst of connections, and keeps them.
+    Raises :class:`StartError` if the address is taken or is not ours.
+    """
     host, port = settings.host.strip("[]"), settings.port
     deadline = time.monotonic() + _PORT_PATIENCE
     while True:
         try:
             family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-            return socket.create_server((host, port), family=family, backlog=settings.backlog)
+            with socket.socket(family) as probe:  # does not share, so that it finds another service like this one
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+                port = probe.getsockname()[1]
+            return [
+                socket.create_server((host, port), family=family, backlog=settings.backlog, reuse_port=True)
+                for _worker in range(settings.workers)
+            ]
         except OSError as error:
             if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -213,11 +226,11 @@ def _command(settings: Settings) -> str:
 class Supervisor(Multiprocess):
     """Uvicorn's supervisor of worker processes, with what an unattended service needs besides.
 
-    Lets go of the port as soon as it stops, waits a bounded time for the workers, and outlives a time in which
-    workers cannot start because the database is away.
+    Gives each worker its own socket, lets go of the port as soon as it stops, waits a bounded time for the workers,
+    and outlives a time in which workers cannot start because the database is away.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listeners: list[socket.socket]) -> None:
         config = uvicorn.Config(
             f"{__name__}:worker_app",
             factory=True,
@@ -242,26 +255,46 @@ class Supervisor(Multiprocess):
         self._ready = False
         self.status = 1
         self.on_ready: Callable[[], None] = lambda: None
-        super().__init__(config, [listener])
+        super().__init__(config, listeners)
+
+    def init_processes(self) -> None:
+        self.processes = [self._launch(index) for index in range(self.processes_num)]
+
+    def _launch(self, index: int) -> Process:
+        process = Process(self.config, [self.sockets[index]])
+        process.start()
+        return process
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that died; called twice a second."""
+        """Replace workers that died or hang; called twice a second."""
         if self.should_exit.is_set():
             return
         if not self._ready and any(process.is_ready(timeout=0.1) for process in self.processes):
             self._ready = True
             self.on_ready()
         for index, process in enumerate(self.processes):
-            if process.exitcode is None:
+            if process.is_alive(timeout=_WORKER_SILENCE):
                 continue
-            process.join()
+            process.kill()
+            process.process.join()
             log.warning("worker_died", pid=process.pid, status=process.exitcode)
-            if not self._ready:  # a start that fails would fail again
+            if not self._ready and (process.exitcode or 0) >= 0:  # it gave up: the next one would, too
                 self.should_exit.set()
                 return
-            self.processes[index] = Process(self.config, self.sockets)
-            self.processes[index].start()
-        super().keep_subprocess_alive()
+            self.processes[index] = self._launch(index)
+
+    def restart_all(self) -> None:
+        """Put a new worker beside each old one, and stop the old one when the new one answers."""
+        for index, old in enumerate(self.processes):
+            new = self._launch(index)
+            if not new.wait_until_ready(_WORKER_SILENCE, self.should_exit):
+                log.error("worker_not_ready", pid=new.pid, hint="the old workers stay")
+                new.kill()
+                new.process.join()
+                return
+            self.processes[index] = new
+            old.terminate()
+            old.process.join()
 
     def handle_int(self) -> None:
         self._stop("SIGINT")
@@ -269,13 +302,18 @@ class Supervisor(Multiprocess):
     def handle_term(self) -> None:
         self._stop("SIGTERM")
 
+    def handle_ttin(self) -> None:
+        """Not here: the number of workers is a setting."""
+
+    handle_ttou = handle_ttin
+
     def handle_hup(self) -> None:
         """The terminal has gone: stop. Without a terminal: replace the workers, one after the other."""
         if self._hang_up_stops:
             self._stop("SIGHUP")
         else:
             log.info("workers_restarting")
-            super().handle_hup()
+            self.restart_all()
 
     def _stop(self, reason: str) -> None:
         log.info("stopping", reason=reason)

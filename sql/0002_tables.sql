@@ -11,6 +11,8 @@ CREATE TABLE datastore.tables (
     key text[] NOT NULL DEFAULT '{}',
     -- The data dictionary: {column: info}.
     info jsonb NOT NULL DEFAULT '{}',
+    -- The text-search configuration of the full text, one of those below.
+    language text NOT NULL DEFAULT 'english',
     -- 'none' (no index: a scan answers q), 'ready' (the expression index answers).
     fulltext text NOT NULL DEFAULT 'none' CHECK (fulltext IN ('none', 'ready')),
     created timestamptz NOT NULL DEFAULT now()
@@ -39,3 +41,35 @@ GRANT SELECT (resource_id, record_count, version) ON datastore.tables TO :reader
 CREATE FUNCTION datastore.stable_text(value anyelement) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     AS 'BEGIN RETURN value::text; END';
+
+-- Fuzzy search and folding of accents, where the server has the extensions (both are trusted: no superuser needed).
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm') THEN
+        CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA datastore;
+    END IF;
+    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'unaccent') THEN
+        CREATE EXTENSION IF NOT EXISTS unaccent SCHEMA datastore;
+    END IF;
+END $$;
+
+-- A text-search configuration of our own for each language of the server: the same, but accents are folded first.
+DO $$
+DECLARE
+    source record;
+BEGIN
+    FOR source IN SELECT cfgname FROM pg_ts_config WHERE cfgnamespace = 'pg_catalog'::regnamespace LOOP
+        EXECUTE format('CREATE TEXT SEARCH CONFIGURATION datastore.%I (COPY = pg_catalog.%I)',
+                       source.cfgname, source.cfgname);
+        IF EXISTS (SELECT FROM pg_ts_dict WHERE dictname = 'unaccent' AND dictnamespace = 'datastore'::regnamespace) THEN
+            EXECUTE (
+                SELECT format('ALTER TEXT SEARCH CONFIGURATION datastore.%I ALTER MAPPING FOR hword, hword_part, word WITH datastore.unaccent, %s',
+                              source.cfgname, string_agg(map.mapdict::regdictionary::text, ', ' ORDER BY map.mapseqno))
+                FROM pg_ts_config_map AS map
+                JOIN pg_ts_config AS config ON config.oid = map.mapcfg AND config.cfgname = source.cfgname
+                     AND config.cfgnamespace = 'pg_catalog'::regnamespace
+                WHERE map.maptokentype = (SELECT tokid FROM ts_token_type('default') WHERE alias = 'word')
+            );
+        END IF;
+    END LOOP;
+END $$;

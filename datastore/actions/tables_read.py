@@ -24,6 +24,7 @@ from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.table_access import readable
 from datastore.errors import ValidationError
 from datastore.tables import describe, search
+from datastore.tables.matching import Match
 from datastore.tables.schema import TableSchema
 
 
@@ -85,10 +86,12 @@ async def datastore_search(call: Call, parameters: DatastoreSearch) -> RawJson:
     if parameters.offset is not None and parameters.offset > 2**62:
         raise ValidationError({"offset": ["Invalid integer"]})
     request = search.Search(
-        filters=parameters.filters,
-        q=parameters.q,
-        plain=parameters.plain,
-        language=parameters.language or settings.default_fts_lang,
+        match=Match(
+            filters=parameters.filters,
+            q=parameters.q,
+            syntax="plain" if parameters.plain else "query",
+            language=parameters.language,
+        ),
         fields=parameters.fields or None,
         sort=parameters.sort or None,
         distinct=parameters.distinct,
@@ -100,7 +103,7 @@ async def datastore_search(call: Call, parameters: DatastoreSearch) -> RawJson:
     )
 
     async def find(schema: TableSchema) -> tuple[TableSchema, search.Found]:
-        plan = search.plan(request, schema, settings.default_fts_lang)
+        plan = search.plan(request, schema)
         return schema, await search.run(call.services.database, schema, plan)
 
     schema, found = await readable(call, parameters.resource_id, find)

@@ -22,6 +22,7 @@ from datastore.exports import dump
 from datastore.postgres.database import CONNECTION_LOST
 from datastore.postgres.translate import about_input, message
 from datastore.tables import search
+from datastore.tables.matching import Match
 
 _NOT_FOUND = "DataStore resource not found"
 
@@ -63,7 +64,7 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
     # Who may not read a table is not told that it exists.
     if schema is None or not may_read_dataset(actor, schema.access):
         raise HTTPException(404, _NOT_FOUND)
-    plan = search.plan(_request(parameters, services), schema, services.settings.default_fts_lang)
+    plan = search.plan(_request(parameters, services), schema)
     media_type = f"{dump.MEDIA_TYPES[parameters.format]}; charset=utf-8"
     headers = {"Content-Disposition": f'attachment; filename="{schema.resource_id}.{parameters.format}"'}
     if request.method == "HEAD":
@@ -82,10 +83,12 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
 def _request(parameters: Dump, services: Services) -> search.Search:
     settings = services.settings
     return search.Search(
-        filters=parameters.filters,
-        q=parameters.q,
-        plain=parameters.plain,
-        language=parameters.language or settings.default_fts_lang,
+        match=Match(
+            filters=parameters.filters,
+            q=parameters.q,
+            syntax="plain" if parameters.plain else "query",
+            language=parameters.language,
+        ),
         fields=parameters.fields or None,
         sort=parameters.sort or None,
         distinct=parameters.distinct,

@@ -97,7 +97,10 @@ async def _create(tx: Transaction, resource_id: str, declared: Mapping[str, Decl
     roles = f"{identifier(tx.settings.reader_role)}, {identifier(tx.settings.public_role)}"
     await tx.connection.execute(f"GRANT SELECT ON {table} TO {roles}")
     await tx.connection.execute(
-        "INSERT INTO datastore.tables (resource_id, dataset_id) VALUES ($1, $2)", resource_id, dataset_id
+        "INSERT INTO datastore.tables (resource_id, dataset_id, language) VALUES ($1, $2, $3)",
+        resource_id,
+        dataset_id,
+        tx.settings.default_fts_lang,
     )
 
 

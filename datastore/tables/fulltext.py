@@ -33,9 +33,17 @@ def document(columns: Iterable[Column]) -> str:
     return f"left({separator.join(texts)}, {MAX_CHARACTERS})" if texts else "''"
 
 
+def configuration(language: str) -> str:
+    """Our text-search configuration of a language, which folds accents, as an expression.
+
+    PostgreSQL refuses the statement if there is none.
+    """
+    return f"{literal(f'datastore.{identifier(language)}')}::regconfig"
+
+
 def vector(columns: Iterable[Column], language: str) -> str:
-    """The search vector of a row. ``language`` is the name of a text-search configuration."""
-    return f"to_tsvector({literal(language)}::regconfig, {document(columns)})"
+    """The search vector of a row, IMMUTABLE."""
+    return f"to_tsvector({configuration(language)}, {document(columns)})"
 
 
 def index_name(schema: TableSchema) -> str:
@@ -43,9 +51,9 @@ def index_name(schema: TableSchema) -> str:
     return f"{schema.resource_id[: 63 - len(_SUFFIX)]}{_SUFFIX}"
 
 
-def create_index(schema: TableSchema, language: str) -> str:
+def create_index(schema: TableSchema) -> str:
     """The statement that builds the index without blocking readers or writers."""
     return (
         f"CREATE INDEX CONCURRENTLY {identifier(index_name(schema))} ON {schema.sql_name}"
-        f" USING gin (({vector(schema.columns, language)}))"
+        f" USING gin (({vector(schema.columns, schema.language)}))"
     )

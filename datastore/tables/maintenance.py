@@ -101,12 +101,11 @@ class Maintenance:
 
     async def _build(self, connection: asyncpg.Connection, schema: TableSchema) -> None:
         log.info("building full-text index", resource_id=schema.resource_id)
-        language = self._database.settings.default_fts_lang
         # What an interrupted build left behind is invalid, and in the way.
         name = qualified(schema.dataset_id, fulltext.index_name(schema))
         try:
             await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            await connection.execute(fulltext.create_index(schema, language))
+            await connection.execute(fulltext.create_index(schema))
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError):
             return  # dropped or changed meanwhile; a change is a write, which comes here again
 

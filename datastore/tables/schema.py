@@ -60,6 +60,8 @@ class TableSchema:
     aliases: tuple[str, ...] = ()
     """Most recently made first."""
     fulltext: str = "none"
+    language: str = "english"
+    """Text-search configuration of the table's full text."""
 
     @property
     def dataset_id(self) -> str:
@@ -83,7 +85,7 @@ class TableSchema:
 
 
 _LOAD = """
-    SELECT registry.resource_id, registry.fulltext, registry.key, resource.url_type,
+    SELECT registry.resource_id, registry.fulltext, registry.language, registry.key, resource.url_type,
            dataset.id AS dataset_id, dataset.name, dataset.owner_org, dataset.private, dataset.creator_user_id,
            CASE WHEN resource.state = 'active' THEN dataset.state ELSE resource.state END AS state,
            class.oid::int8 AS oid,
@@ -142,6 +144,7 @@ async def load(connection: asyncpg.Connection | asyncpg.Pool, name: str) -> Tabl
         key=tuple(row["key"]),
         aliases=tuple(row["aliases"]),
         fulltext=row["fulltext"],
+        language=row["language"],
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -16,25 +16,20 @@ from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import query_error
-from datastore.tables import filters as filtering
-from datastore.tables import fulltext, render
+from datastore.tables import matching, render
 from datastore.tables.filters import Arguments
+from datastore.tables.matching import Match
 from datastore.tables.names import ID, printable
 from datastore.tables.schema import ID_COLUMN, Column, TableSchema
 
 COPY_FORMATS = {"csv": ",", "tsv": "\t"}
-_NORMALIZATION = 32
-"""ts_rank's option that scales a rank to 0..1: rank / (rank + 1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """What a client asks for, already coerced."""
 
-    filters: Any = None
-    q: str | dict[str, str] | None = None
-    plain: bool = True
-    language: str = "english"
+    match: Match = field(default_factory=Match)
     fields: Sequence[str] | None = None
     sort: Sequence[str] | None = None
     distinct: bool = False
@@ -75,16 +70,12 @@ def _field(column: Column) -> dict[str, Any]:
     return shown if column.info is None else {**shown, "info": column.info}
 
 
-def plan(search: Search, schema: TableSchema, default_language: str = "english") -> Plan:
-    """Write the statements. ``default_language`` is the one that rows are indexed in.
-
-    Raises :class:`ValidationError` naming the bad parameter.
-    """
+def plan(search: Search, schema: TableSchema) -> Plan:
+    """Write the statements. Raises :class:`ValidationError` naming the bad parameter."""
     copy_format = search.records_format if search.records_format in COPY_FORMATS else None
     arguments = Arguments(inline=copy_format is not None)
-    conditions = [] if search.filters is None else [filtering.plan(search.filters, schema, arguments)]
-    ranks = _full_text(search, schema, arguments, conditions, default_language)
-    where = " AND ".join(condition for condition in conditions if condition)
+    matched = matching.plan(search.match, schema, arguments)
+    where, ranks = matched.where, matched.ranks
     outputs = _outputs(search, schema, ranks)
     source = f"FROM {schema.sql_name} AS t" + (f" WHERE {where}" if where else "")
     chosen = ", ".join(f"{output.sql} AS {identifier(output.column.name)}" for output in outputs)
@@ -130,34 +121,6 @@ def _json_list(cells: Sequence[str]) -> str:
         return lists[0]
     insides = [f"substr({part}::text, 2, length({part}::text) - 2)" for part in lists]
     return f"('[' || {' || chr(44) || '.join(insides)} || ']')::json"
-
-
-def _full_text(
-    search: Search, schema: TableSchema, arguments: Arguments, conditions: list[str | None], default_language: str
-) -> dict[str, str]:
-    """Add the conditions of ``q``; gives the rank expressions by the name of their output column."""
-    ranks: dict[str, str] = {}
-    if search.q is None or search.q == "" or search.q == {}:
-        return ranks
-    function = "plainto_tsquery" if search.plain else "to_tsquery"
-    language = f"{arguments.add(search.language)}::text::regconfig"
-    if isinstance(search.q, str):
-        found = {"rank": (fulltext.vector(schema.columns, default_language), search.q)}
-    else:
-        found = {}
-        for name, text in search.q.items():
-            column = schema.by_name.get(name)
-            if column is None or column is ID_COLUMN or not isinstance(text, str):
-                raise ValidationError({"q": [f'invalid value "{printable(name)}"']})
-            vector = f"to_tsvector({language}, coalesce({fulltext.column_text(column)}, ''))"
-            found[f"rank {name}"] = (vector, text)
-    for name, (vector, text) in found.items():
-        if "\0" in text or printable(text) != text:
-            raise ValidationError({"q": ["invalid characters"]})
-        query = f"{function}({language}, {arguments.add(text)}::text)"
-        conditions.append(f"{vector} @@ {query}")
-        ranks[name] = f"ts_rank({vector}, {query}, {_NORMALIZATION})"
-    return ranks
 
 
 def _outputs(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list[Output]:
