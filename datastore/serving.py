@@ -1,8 +1,7 @@
 """The serving process: listens, keeps PostgreSQL, and runs the workers until it is told to stop.
 
 The port is taken before anything slow, so that "address in use" is told at once; connections that come in meanwhile
-wait. The workers are processes of their own that inherit the socket and the environment; they know only
-``worker_app``. When this process is killed, they stop by themselves.
+wait. The workers get their settings from the environment that this process leaves them.
 """
 
 from __future__ import annotations
@@ -11,28 +10,21 @@ import asyncio
 import contextlib
 import errno
 import importlib.util
-import math
-import multiprocessing
 import os
 import shlex
 import shutil
 import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 import asyncpg
 import structlog
-import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from starlette.applications import Starlette
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 import datastore
 from datastore import demo
@@ -41,15 +33,12 @@ from datastore.bootstrap import ADMIN, Server, StartError, connected, ensure_adm
 from datastore.errors import DataStoreError
 from datastore.postgres.database import CONNECTION_LOST
 from datastore.settings import Settings, default_data_dir
+from datastore.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
 
 _PORT_PATIENCE = 1.0
 """Seconds that workers of a killed service get to let go of the port."""
-_STOP_MARGIN = 10.0
-"""Seconds that a worker gets, after the requests in flight, to close its connections."""
-_WORKER_SILENCE = 30
-"""A worker that does not answer its supervisor for so many seconds hangs; decoding a large body takes a few."""
 _SPARE_CONNECTIONS = 20
 """Of PostgreSQL's max_connections: for background work, commands and people."""
 
@@ -64,9 +53,8 @@ def serve(settings: Settings, console: Console) -> int:
         listeners = listen(settings)
         for listener in listeners:
             stack.enter_context(listener)
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(_metrics_folder(settings))
         server = stack.enter_context(running_postgres(settings))
+        stack.enter_context(_metrics_folder(settings))
         max_connections = asyncio.run(_make_ready(server, settings, console))
         _limit_pools(settings, max_connections, console)
         supervisor = Supervisor(settings, listeners)
@@ -218,138 +206,3 @@ def _command(settings: Settings) -> str:
     here = settings.database_url is None and settings.data_dir != default_data_dir()
     folder = f" --data-dir {shlex.quote(str(settings.data_dir))}" if here else ""
     return f"{program} token create {ADMIN}{folder}"
-
-
-# The workers
-
-
-class Supervisor(Multiprocess):
-    """Uvicorn's supervisor of worker processes, with what an unattended service needs besides.
-
-    Gives each worker its own socket, lets go of the port as soon as it stops, waits a bounded time for the workers,
-    and outlives a time in which workers cannot start because the database is away.
-    """
-
-    def __init__(self, settings: Settings, listeners: list[socket.socket]) -> None:
-        config = uvicorn.Config(
-            f"{__name__}:worker_app",
-            factory=True,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            workers=settings.workers,
-            log_config=None,  # the application sets up logging
-            log_level="warning",
-            access_log=False,  # it logs requests, too
-            proxy_headers=True,
-            forwarded_allow_ips=settings.trusted_proxies,
-            server_header=False,
-            backlog=settings.backlog,
-            timeout_keep_alive=settings.keep_alive,
-            timeout_graceful_shutdown=math.ceil(settings.graceful_timeout),
-            timeout_worker_healthcheck=_WORKER_SILENCE,
-        )
-        self._hang_up_stops = sys.stdin is not None and sys.stdin.isatty()
-        self._patience = settings.graceful_timeout + _STOP_MARGIN
-        self._ready = False
-        self.status = 1
-        self.on_ready: Callable[[], None] = lambda: None
-        super().__init__(config, listeners)
-
-    def init_processes(self) -> None:
-        self.processes = [self._launch(index) for index in range(self.processes_num)]
-
-    def _launch(self, index: int) -> Process:
-        process = Process(self.config, [self.sockets[index]])
-        process.start()
-        return process
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace workers that died or hang; called twice a second."""
-        if self.should_exit.is_set():
-            return
-        if not self._ready and any(process.is_ready(timeout=0.1) for process in self.processes):
-            self._ready = True
-            self.on_ready()
-        for index, process in enumerate(self.processes):
-            if process.is_alive(timeout=_WORKER_SILENCE):
-                continue
-            process.kill()
-            process.process.join()
-            log.warning("worker_died", pid=process.pid, status=process.exitcode)
-            if not self._ready and (process.exitcode or 0) >= 0:  # it gave up: the next one would, too
-                self.should_exit.set()
-                return
-            self.processes[index] = self._launch(index)
-
-    def restart_all(self) -> None:
-        """Put a new worker beside each old one, and stop the old one when the new one answers."""
-        for index, old in enumerate(self.processes):
-            new = self._launch(index)
-            if not new.wait_until_ready(_WORKER_SILENCE, self.should_exit):
-                log.error("worker_not_ready", pid=new.pid, hint="the old workers stay")
-                new.kill()
-                new.process.join()
-                return
-            self.processes[index] = new
-            old.terminate()
-            old.process.join()
-
-    def handle_int(self) -> None:
-        self._stop("SIGINT")
-
-    def handle_term(self) -> None:
-        self._stop("SIGTERM")
-
-    def handle_ttin(self) -> None:
-        """Not here: the number of workers is a setting."""
-
-    handle_ttou = handle_ttin
-
-    def handle_hup(self) -> None:
-        """The terminal has gone: stop. Without a terminal: replace the workers, one after the other."""
-        if self._hang_up_stops:
-            self._stop("SIGHUP")
-        else:
-            log.info("workers_restarting")
-            self.restart_all()
-
-    def _stop(self, reason: str) -> None:
-        log.info("stopping", reason=reason)
-        self.status = 0
-        self.should_exit.set()
-
-    def terminate_all(self) -> None:
-        for listener in self.sockets:
-            listener.close()  # else connections would go on queueing while the last requests finish
-        super().terminate_all()
-
-    def join_all(self) -> None:
-        deadline = time.monotonic() + self._patience
-        for process in self.processes:
-            process.process.join(max(0.0, deadline - time.monotonic()))
-            if process.process.exitcode is None:
-                log.warning("worker_killed", pid=process.pid, waited=self._patience)
-                process.process.kill()
-                process.process.join()
-
-
-def worker_app() -> Starlette:
-    """The application of a worker process, which stops when its supervisor is gone."""
-    settings = Settings()
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        patience = settings.graceful_timeout + _STOP_MARGIN
-        threading.Thread(target=_stop_after, args=(parent, patience), name="orphan-watch", daemon=True).start()
-
-    from datastore.app import create_app  # the supervisor needs none of it
-
-    return create_app(settings)
-
-
-def _stop_after(parent: BaseProcess, patience: float) -> None:
-    parent.join()  # its end of a pipe closes, however it dies
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(patience)
-    os._exit(1)

@@ -39,6 +39,8 @@ class Call:
     actor: Actor
     site_url: str
     """Public address of the site, without a final slash; the base of every address in a result."""
+    request_target: tuple[str, str] = ("", "")
+    """Path and query string of the HTTP request, for links to further pages; empty outside HTTP."""
     changed_entities: dict[str, list[str]] = field(default_factory=dict)
     """What a write changed, ``{"packages": [id]}``, shown in the envelope."""
     timings: dict[str, float] = field(default_factory=dict)

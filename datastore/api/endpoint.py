@@ -12,7 +12,7 @@ from datastore.actions.registry import Call
 from datastore.actions.services import Services
 from datastore.api import envelope
 from datastore.api.decode import Decoded, decode
-from datastore.api.exchange import JSON_TYPE, Exchange, Header, exchange_of, respond, site_url
+from datastore.api.exchange import JSON_TYPE, Header, exchange_of, respond, site_url
 from datastore.api.identity import identify
 from datastore.errors import BadRequest
 
@@ -47,7 +47,7 @@ class ActionEndpoint:
             decoded = await decode(scope, headers, receive, action, services.settings)
             exchange.timings["decode"] = perf_counter() - started
             try:
-                body = await _run(name, decoded, headers, services, address, exchange)
+                body = await _run(scope, name, decoded, headers, services, address)
             finally:
                 await decoded.close()
             callback = decoded.callback if method != "POST" else None
@@ -62,16 +62,18 @@ class ActionEndpoint:
 
 
 async def _run(
-    name: str, decoded: Decoded, headers: dict[bytes, bytes], services: Services, address: str, exchange: Exchange
+    scope: Scope, name: str, decoded: Decoded, headers: dict[bytes, bytes], services: Services, address: str
 ) -> bytes:
     """The envelope of the action's result. Raises what the action raises."""
     started = perf_counter()
+    exchange = exchange_of(scope)
     # A script on any page can ask for JSONP with its visitor's credentials: so they do not count.
     actor = await identify(headers, services) if decoded.callback is None else ANONYMOUS
     exchange.user = actor.name
     authenticated = perf_counter()
     exchange.timings["auth"] = authenticated - started
-    call = Call(services, actor, address, timings=exchange.timings)
+    target = (scope["path"], scope["query_string"].decode("latin-1"))
+    call = Call(services, actor, address, target, timings=exchange.timings)
     result = await registry.run(name, call, decoded.parameters)
     exchange.timings["action"] = perf_counter() - authenticated
     return envelope.success(address, name, result, call.changed_entities)

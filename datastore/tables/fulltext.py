@@ -16,9 +16,9 @@ MAX_CHARACTERS = 250_000
 _SUFFIX = "_fulltext"
 
 
-def column_text(column: Column) -> str:
-    """The text of a column, as an IMMUTABLE expression."""
-    name = identifier(column.name)
+def column_text(column: Column, source: str = "") -> str:
+    """The text of a column (of the table named ``source`` in the query), as an IMMUTABLE expression."""
+    name = f"{source}.{identifier(column.name)}" if source else identifier(column.name)
     if column.type == "text":
         return name
     if column.immutable_text and column.element is None:

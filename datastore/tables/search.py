@@ -1,11 +1,10 @@
 """datastore_search: a request and a table's schema → one SQL statement → JSON bytes (datastore-api.md §6).
 
-:func:`plan` is pure. A slice is one round trip: total and records come from one statement, so they agree.
+:func:`plan` is pure. A page is one round trip: total and records come from one statement, so they agree.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +15,13 @@ from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import query_error
-from datastore.tables import matching, render
+from datastore.tables import cursor as cursors
+from datastore.tables import highlighting, matching, paging, render, sorting
 from datastore.tables.filters import Arguments
 from datastore.tables.matching import Match
 from datastore.tables.names import ID, printable
 from datastore.tables.schema import ID_COLUMN, Column, TableSchema
+from datastore.tables.sorting import ID_TERM, Term
 
 COPY_FORMATS = {"csv": ",", "tsv": "\t"}
 
@@ -35,7 +36,12 @@ class Search:
     distinct: bool = False
     limit: int | None = 100
     offset: int = 0
+    cursor: str | None = None
+    """Empty or ``*`` for the first page; None if the client does not page by cursor."""
+    include_next_page: bool = False
     include_total: bool = True
+    highlight: bool | Sequence[str] = False
+    """Snippets of all text columns, or of these."""
     records_format: str = "objects"
     milliseconds: bool = True
 
@@ -50,11 +56,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The statements of a search. ``arguments`` belong to both; a COPY has none, its values stand in its text."""
+    """The statements of a search. ``arguments`` belong to all; a COPY has none, its values stand in its text."""
 
     outputs: tuple[Output, ...]
+    terms: tuple[Term, ...]
+    limit: int | None
     total: str | None
     records: str | None
+    last: str | None
+    """Gives the number of rows of the page and the last row's sort values, as a JSON list of texts."""
+    with_: str
+    """Common table expressions that ``records`` and ``last`` share."""
     arguments: tuple[Any, ...]
     copy_format: str | None
 
@@ -75,43 +87,80 @@ def plan(search: Search, schema: TableSchema) -> Plan:
     copy_format = search.records_format if search.records_format in COPY_FORMATS else None
     arguments = Arguments(inline=copy_format is not None)
     matched = matching.plan(search.match, schema, arguments)
-    where, ranks = matched.where, matched.ranks
-    outputs = _outputs(search, schema, ranks)
-    source = f"FROM {schema.sql_name} AS t" + (f" WHERE {where}" if where else "")
-    chosen = ", ".join(f"{output.sql} AS {identifier(output.column.name)}" for output in outputs)
-    distinct = "DISTINCT " if search.distinct else ""
-
-    total = None
-    if search.include_total:
-        if search.distinct:
-            total = f"SELECT count(*) FROM (SELECT DISTINCT {chosen} {source}) AS d"
-        elif where:
-            total = f"SELECT count(*) {source}"
-        else:
-            total = f"SELECT record_count FROM datastore.tables WHERE resource_id = {literal(schema.resource_id)}"
-    records = None
+    snippets = highlighting.plan(search.highlight, schema, matched)
+    outputs = _outputs(search, schema, matched.ranks)
+    if snippets is not None:
+        outputs.append(Output(highlighting.COLUMN, "NULL"))
+    terms = _terms(search, schema, matched.ranks)
+    wants_last = not search.distinct and (search.cursor is not None or search.include_next_page)
+    page = paging.Page(
+        table=schema.sql_name,
+        where=matched.where,
+        columns={output.column.name: output.sql for output in outputs if output.column is not highlighting.COLUMN}
+        | ({} if snippets is None else snippets.sources),
+        terms=terms,
+        limit=search.limit,
+        offset=search.offset,
+        distinct=search.distinct,
+        position=_position(search, terms),
+        numbered=wants_last,
+    )
+    records = with_ = last = None
     if search.limit != 0 or copy_format:
-        page = f"SELECT {distinct}{chosen} {source}{_order(search, schema, ranks, outputs)}"
-        page += "" if search.limit is None else f" LIMIT {search.limit}"
-        page += f" OFFSET {search.offset}" if search.offset else ""
-        records = _rendered(page, outputs, search)
-    return Plan(tuple(outputs), total, records, tuple(arguments.values), copy_format)
+        with_, source = page.sql(arguments)
+        records = _rendered(source, outputs, search, snippets, page.numbered)
+        last = page.last if wants_last else None
+    return Plan(
+        outputs=tuple(outputs),
+        terms=tuple(terms),
+        limit=search.limit,
+        total=_total(search, schema, matched.where, outputs) if search.include_total else None,
+        records=records,
+        last=last,
+        with_=with_ or "",
+        arguments=tuple(arguments.values),
+        copy_format=copy_format,
+    )
 
 
-def _rendered(page: str, outputs: Sequence[Output], search: Search) -> str:
+def _total(search: Search, schema: TableSchema, where: str, outputs: Sequence[Output]) -> str:
+    condition = f" WHERE {where}" if where else ""
+    if search.distinct:
+        chosen = ", ".join(output.sql for output in outputs)
+        return f"SELECT count(*) FROM (SELECT DISTINCT {chosen} FROM {schema.sql_name} AS t{condition}) AS d"
+    if where:
+        return f"SELECT count(*) FROM {schema.sql_name} AS t{condition}"
+    return f"SELECT record_count FROM datastore.tables WHERE resource_id = {literal(schema.resource_id)}"
+
+
+def _position(search: Search, terms: Sequence[Term]) -> cursors.Position | None:
+    if search.cursor is None:
+        return None
+    if search.distinct:
+        raise ValidationError({"cursor": ["distinct rows cannot be paged by cursor"]})
+    if search.offset:
+        raise ValidationError({"cursor": ["cannot be used with offset"]})
+    return None if search.cursor in cursors.START else cursors.decode(search.cursor, terms)
+
+
+def _rendered(
+    source: str, outputs: Sequence[Output], search: Search, snippets: highlighting.Snippets | None, numbered: bool
+) -> str:
     """The page's rows as JSON, or as the columns of a COPY."""
-    if search.records_format in COPY_FORMATS:
-        cells = [
-            f"{render.as_csv(output.column, search.milliseconds, 'page')} AS {identifier(output.column.name)}"
-            for output in outputs
-        ]
-        return f"SELECT {', '.join(cells)} FROM ({page}) AS page"
-    cells = [render.as_json(output.column, search.milliseconds, "page") for output in outputs]
+    as_text = search.records_format in COPY_FORMATS
+    cell = render.as_csv if as_text else render.as_json
+    cells = [
+        snippets.sql if snippets is not None and output.column is highlighting.COLUMN
+        else cell(output.column, search.milliseconds, "page")
+        for output in outputs
+    ]  # fmt: skip
+    order = f" ORDER BY page.{paging.NUMBER}" if numbered else ""
     if search.records_format == "lists":
-        return f"SELECT coalesce(json_agg({_json_list(cells)}), '[]') FROM ({page}) AS page"
-    named = [f"{cell} AS {identifier(output.column.name)}" for cell, output in zip(cells, outputs, strict=True)]
-    rows = f"SELECT {', '.join(named)} FROM ({page}) AS page"
-    return f"SELECT coalesce(json_agg(r), '[]') FROM ({rows}) AS r"
+        return f"SELECT coalesce(json_agg({_json_list(cells)}{order}), '[]') FROM {source} AS page"
+    names = [identifier(output.column.name) for output in outputs]
+    named = ", ".join(f"{cell} AS {name}" for cell, name in zip(cells, names, strict=True))
+    rows = f"SELECT {named} FROM {source} AS page{order}"
+    return rows if as_text else f"SELECT coalesce(json_agg(r), '[]') FROM ({rows}) AS r"
 
 
 def _json_list(cells: Sequence[str]) -> str:
@@ -129,7 +178,7 @@ def _outputs(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list
         columns = [Output(column, f"t.{identifier(column.name)}") for column in schema.by_name.values()]
         return [*columns, *computed.values()]
     outputs = []
-    for name in search.fields:
+    for name in dict.fromkeys(search.fields):
         if (column := schema.by_name.get(name)) is not None:
             outputs.append(Output(column, f"t.{identifier(column.name)}"))
         elif name in computed:
@@ -139,42 +188,16 @@ def _outputs(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list
     return outputs
 
 
-_SORT = re.compile(
-    r"^(?P<name>.+?)(?:\s+(?P<direction>asc|desc))?(?:\s+nulls\s+(?P<nulls>first|last))?$", re.IGNORECASE | re.DOTALL
-)
-
-
-def _order(search: Search, schema: TableSchema, ranks: dict[str, str], outputs: Sequence[Output]) -> str:
+def _terms(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list[Term]:
+    """The order of the rows; it always ends with ``_id``, so that pages neither overlap nor have gaps."""
     if search.sort:
-        terms = [_sort_term(clause, schema) for clause in search.sort]
-    elif ranks:
-        terms = [(f"{rank} DESC", "") for rank in ranks.values()]
+        terms = sorting.parse(search.sort, schema)
     else:
-        terms = [(f"t.{identifier(ID)}", ID)]
+        terms = [Term(name, sql, "pg_catalog.float4", descending=True, nullable=False) for name, sql in ranks.items()]
     if search.distinct:
         # Only what is selected can be sorted by; without a sort the order is undefined.
-        return f" ORDER BY {', '.join(sql for sql, _ in terms)}" if search.sort else ""
-    if all(name != ID for _, name in terms):
-        terms.append((f"t.{identifier(ID)}", ID))
-    return f" ORDER BY {', '.join(sql for sql, _ in terms)}"
-
-
-def _sort_term(clause: str, schema: TableSchema) -> tuple[str, str]:
-    """A clause ``name [asc|desc] [nulls first|last]``, the name as it is or in double quotes."""
-    match = _SORT.match(clause.strip())
-    if match is not None:
-        name = match["name"].strip()
-        if len(name) > 1 and name[0] == name[-1] == '"':
-            name = name[1:-1]
-        column = schema.by_name.get(name)
-        if column is not None:
-            sql = f"t.{identifier(column.name)}"
-            if column.type == "json":
-                sql += "::text"
-            sql += f" {(match['direction'] or 'asc').upper()}"
-            sql += f" NULLS {match['nulls'].upper()}" if match["nulls"] else ""
-            return sql, column.name
-    raise ValidationError({"sort": [f'invalid value "{printable(clause)}"']})
+        return terms if search.sort else []
+    return terms if any(term.name == ID for term in terms) else [*terms, ID_TERM]
 
 
 STALE_SCHEMA = (
@@ -193,6 +216,10 @@ class Found:
     fields: list[dict[str, Any]]
     records: bytes
     total: int | None
+    last: list[str | None] | None = None
+    """The sort values of the last row of a page that may have a next one."""
+    rows: int = 0
+    """Rows of the page, where ``last`` was asked for."""
 
 
 async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
@@ -203,11 +230,13 @@ async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
     pool = database.public if schema.public else database.reader
     try:
         if plan.copy_format is None:
-            columns = [f"({sql}) AS {name}" for name, sql in (("total", plan.total), ("records", plan.records)) if sql]
+            parts = (("total", plan.total), ("records", plan.records), ("last", plan.last))
+            columns = [f"({sql}) AS {name}" for name, sql in parts if sql]
             if not columns:
                 return Found(plan.fields(), b"[]", None)
-            row = await pool.fetchrow(f"SELECT {', '.join(columns)}", *plan.arguments)
-            return Found(plan.fields(), row.get("records", b"[]"), row.get("total"))
+            # Not fetchrow: it asks for one row only, and PostgreSQL then takes no parallel workers.
+            rows = await pool.fetch(f"{plan.with_}SELECT {', '.join(columns)}", *plan.arguments)
+            return _found(plan, rows[0].get("records", b"[]"), rows[0].get("total"), rows[0].get("last"))
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             return await _run_copy(connection, plan)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
@@ -220,6 +249,7 @@ async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
 
 async def _run_copy(connection: asyncpg.Connection, plan: Plan) -> Found:
     total = None if plan.total is None else await connection.fetchval(plan.total)
+    last = None if plan.last is None else await connection.fetchval(f"{plan.with_}{plan.last}")
     text = bytearray()
     if plan.records is not None and plan.copy_format is not None:
 
@@ -227,6 +257,11 @@ async def _run_copy(connection: asyncpg.Connection, plan: Plan) -> Found:
             text.extend(data)
 
         await connection.copy_from_query(
-            plan.records, output=keep, format="csv", delimiter=COPY_FORMATS[plan.copy_format]
+            f"{plan.with_}{plan.records}", output=keep, format="csv", delimiter=COPY_FORMATS[plan.copy_format]
         )
-    return Found(plan.fields(), bytes(text), total)
+    return _found(plan, bytes(text), total, last)
+
+
+def _found(plan: Plan, records: bytes, total: int | None, last: bytes | None) -> Found:
+    rows, values = paging.read_last(last)
+    return Found(plan.fields(), records, total, values, rows)

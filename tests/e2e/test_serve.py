@@ -20,7 +20,6 @@ from datastore.postgres.connection_file import connection_dsn
 from datastore.settings import Settings
 from tests.processes import Service, alive, eventually, free_port, make_folder, run_command
 
-pytestmark = pytest.mark.xdist_group("serve")
 MANY = 50_000
 
 
@@ -149,7 +148,11 @@ def test_sigterm_lets_a_request_finish(service: Service, table: dict[str, Any]) 
                     {"resource_id": table["resource_id"], "records": [{"id": 1, "value": "late"}]},
                 )
                 request.start()
-                waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+                waiting = """
+                    SELECT EXISTS (
+                        SELECT FROM pg_stat_activity
+                        WHERE wait_event_type = 'Lock' AND query !~ '^ANALYZE')
+                """
                 while not await connection.fetchval(waiting):  # noqa: ASYNC110 -- PostgreSQL's event
                     await asyncio.sleep(0.02)
                 process.send_signal(signal.SIGTERM)
