@@ -20,7 +20,7 @@ from datastore.actions.services import Services
 from datastore.postgres.database import Transaction, connect_as_owner
 from datastore.postgres.embedded import EmbeddedPostgres
 from datastore.postgres.migrate import migrate, migrations
-from datastore.postgres.roles import ensure_roles, roles_sql
+from datastore.postgres.roles import ensure_roles, missing_roles_sql, roles_sql
 from datastore.settings import Settings
 
 ADMIN = "admin"
@@ -139,10 +139,8 @@ async def prepare(server: Server, settings: Settings) -> list[str]:
         try:
             await ensure_roles(connection, settings)
         except asyncpg.InsufficientPrivilegeError:
-            roles = [settings.reader_role, settings.public_role]
-            found = await connection.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = ANY($1)", roles)
-            if found != len(roles):  # else an administrator has made them: whether the passwords fit, the pools see
-                raise StartError(_roles_help(settings, roles_sql(settings))) from None
+            if statements := await missing_roles_sql(connection, settings):
+                raise StartError(_roles_help(settings, statements)) from None
         try:
             return await migrate(connection, settings)
         except asyncpg.InsufficientPrivilegeError as error:
@@ -153,8 +151,9 @@ async def prepare(server: Server, settings: Settings) -> list[str]:
 
 def _roles_help(settings: Settings, statements: str) -> str:
     return (
-        f"The read-only roles {settings.reader_role} and {settings.public_role} are missing or have another password, "
-        "and the user of DATABASE_URL may not create or change roles. Run this as an administrator, then start again "
+        f"Of the roles {settings.reader_role}, {settings.public_role} and {settings.triggers_role} some are missing or "
+        "have another password, and the user of DATABASE_URL may not create or change roles. Run this as an "
+        "administrator, then start again "
         f"(with DATASTORE_SECRET_KEY set to the same value on every machine):\n\n{statements}\n"
     )
 

@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     role_prefix: str = Field(
         "datastore",
         pattern=r"^[a-z][a-z0-9_]{0,40}$",
-        description="Prefix of the PostgreSQL roles (`<prefix>_reader`, `<prefix>_public`), so that two instances can "
-        "share a server.",
+        description="Prefix of the PostgreSQL roles (`<prefix>_reader`, `<prefix>_public`, `<prefix>_triggers`), so "
+        "that two instances can share a server.",
     )
     secret_key: str | None = Field(
         None,
@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     def public_role(self) -> str:
         """Role that may read the schemas of public datasets only."""
         return f"{self.role_prefix}_public"
+
+    @property
+    def triggers_role(self) -> str:
+        """Role that the functions of triggers run as: it may read and write the rows of datasets, nothing else."""
+        return f"{self.role_prefix}_triggers"
 
     @property
     def owner_role(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, DecimalException
+from math import isfinite
 from typing import Any, TypeVar
 
 import orjson
@@ -18,6 +20,8 @@ from datastore.errors import StructureError, ValidationError
 MISSING = "Missing value"
 MAX_TEXT = 1_000_000
 """Longest text of one field, in characters."""
+MAX_EXPONENT = 1000
+"""Larger JSON numbers would cost more to expand than a request may cost; double precision ends at 308."""
 MAX_JSON = 16 * 2**20
 """Largest JSON value of one field, in bytes; PostgreSQL's own limit for jsonb is 256 MB."""
 NAME_MIN, NAME_MAX = 2, 100
@@ -175,6 +179,23 @@ def json_value(value: Any) -> Any:
     decoded = orjson.loads(encoded)
     _check_strings(decoded)
     return decoded
+
+
+def json_number(text: str) -> float | Decimal:
+    """A JSON number with a fraction or an exponent, exactly: a float if its shortest text has the same value.
+
+    Raises :class:`ValueError` beyond 10^1000.
+    """
+    number = float(text)
+    try:
+        exact = Decimal(text)
+    except DecimalException:
+        raise ValueError("number out of range") from None
+    if isfinite(number) and Decimal(repr(number)) == exact:
+        return number
+    if exact and abs(exact.adjusted()) > MAX_EXPONENT:
+        raise ValueError("number out of range")
+    return exact
 
 
 def _check_strings(value: Any) -> None:

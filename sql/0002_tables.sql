@@ -73,3 +73,16 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+-- Whether a text can be read as a type, for the explanation of a change of a column's type that failed. (From version
+-- 16 on PostgreSQL has pg_input_is_valid; this serves 15 as well.)
+CREATE FUNCTION datastore.is_readable(value text, type text) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    EXECUTE 'SELECT $1::' || type USING value;
+    RETURN true;
+EXCEPTION WHEN data_exception OR invalid_text_representation OR numeric_value_out_of_range THEN
+    RETURN false;
+END $$;
+REVOKE EXECUTE ON FUNCTION datastore.is_readable FROM PUBLIC;

@@ -199,7 +199,7 @@ async def test_another_server_where_we_may_not_create_roles(server_url: str, tmp
         shown = await asyncio.to_thread(refused, "migrate", **settings)
         assert "may not create" in shown
         statements = [line for line in shown.splitlines() if line.startswith("CREATE ROLE ")]
-        assert len(statements) == 2
+        assert len(statements) == 3
         for statement in statements:
             await root.execute(statement)
 
@@ -215,6 +215,6 @@ async def test_another_server_where_we_may_not_create_roles(server_url: str, tmp
         assert f'ALTER ROLE "{prefix}_reader"' in changed
     finally:
         await root.execute(f"DROP DATABASE IF EXISTS {role} WITH (FORCE)")
-        for name in (f"{prefix}_reader", f"{prefix}_public", role):
+        for name in (f"{prefix}_reader", f"{prefix}_public", f"{prefix}_triggers", role):
             await root.execute(f"DROP ROLE IF EXISTS {name}")
         await root.close()

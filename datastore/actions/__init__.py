@@ -1,3 +1,14 @@
 """The operations by their public names. Importing this package registers all of them."""
 
-from datastore.actions import datasets, licenses, organizations, resources, site, tables_read, tables_write, users  # noqa: F401
+from datastore.actions import (  # noqa: F401
+    datasets,
+    licenses,
+    organizations,
+    resources,
+    site,
+    tables_analysis,
+    tables_functions,
+    tables_read,
+    tables_write,
+    users,
+)

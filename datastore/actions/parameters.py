@@ -17,11 +17,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from datastore.errors import ValidationError
-from datastore.validation import Invalid, storable
+from datastore.validation import Invalid, json_number, storable
 
 MISSING = "Missing value"
 _TRUE = frozenset({"true", "yes", "t", "y", "1", "on"})
 _FALSE = frozenset({"false", "no", "f", "n", "0", "off"})
+_JSON = msgspec.json.Decoder(float_hook=json_number)
 
 
 class Parameters(BaseModel):
@@ -148,11 +149,11 @@ def _strings(value: Any) -> list[str] | None:
 
 
 def _json(value: Any) -> Any:
-    """An object or list as it is; a string is parsed as JSON."""
+    """An object or list as it is; a string is parsed as JSON, numbers exactly."""
     if not isinstance(value, str):
         return value
     try:
-        return msgspec.json.decode(value)
+        return _JSON.decode(value)
     except (msgspec.DecodeError, RecursionError):
         raise invalid("Cannot parse JSON") from None
 

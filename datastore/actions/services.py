@@ -9,6 +9,7 @@ from datastore.postgres.database import Database
 from datastore.settings import Settings
 from datastore.tables.maintenance import Maintenance
 from datastore.tables.schema import Schemas
+from datastore.tables.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,14 @@ class Services:
     schemas: Schemas
     tokens: Tokens
     maintenance: Maintenance
+    statistics: Statistics
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> Services:
         """Connect to the database (``dsn`` is the owner's address). Raises what asyncpg raises if it cannot."""
         database = await Database.connect(dsn, settings)
-        return cls(settings, database, Schemas(database), Tokens(database), Maintenance(dsn, database))
+        maintenance = Maintenance(dsn, database)
+        return cls(settings, database, Schemas(database), Tokens(database), maintenance, Statistics(database))
 
     async def close(self) -> None:
         """Stop the background work, then close every connection after the statements in flight."""

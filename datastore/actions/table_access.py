@@ -13,6 +13,7 @@ from datastore.actions.parameters import invalid
 from datastore.actions.registry import Call
 from datastore.catalog.resource_rows import find_resource
 from datastore.errors import NotFound, ValidationError
+from datastore.tables import metadata
 from datastore.tables.schema import TableSchema
 from datastore.tables.search import STALE_SCHEMA
 
@@ -27,8 +28,11 @@ WRITABLE_URL_TYPES = frozenset({"datastore", "tabledesigner"})
 async def readable(call: Call, name: str, work: Callable[[TableSchema], Awaitable[Result]]) -> Result:
     """Run ``work`` with the table of a resource id or alias, which the actor may read.
 
-    Again with a fresh schema if the cached one proves out of date. Raises :class:`NotFound`, :class:`NotAuthorized`.
+    Again with a fresh schema if the cached one proves out of date. ``_table_metadata`` is for everybody, who see in it
+    what they may. Raises :class:`NotFound`, :class:`NotAuthorized`.
     """
+    if name == metadata.NAME:
+        return await work(metadata.visible_to(call.actor))
 
     async def checked(schema: TableSchema) -> Result:
         require_read(call.actor, schema.access, "resource_show", f"resource {schema.resource_id}")

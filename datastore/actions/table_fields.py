@@ -61,7 +61,9 @@ def plan_fields(
         kind = str(field["type"]) if field.get("type") else guessed.get(name)
         info = field.get("info")
         fields.append(Field(name, kind, info if isinstance(info, dict) else None))
-        echo.append({**field, "id": name} if kind is None else {**field, "id": name, "type": kind})
+        echo.append({"id": name} if kind is None else {"id": name, "type": kind})
+        if isinstance(info, dict):
+            echo[-1]["info"] = info
     fields += [Field(name, guessed[name]) for name in unknown]
     return fields, echo
 

@@ -19,6 +19,7 @@ from datastore.actions.parameters import (
     RequiredText,
     Strings,
     Text,
+    invalid,
     one_of,
     split_list,
 )
@@ -46,6 +47,13 @@ def _query(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else str(value)
 
 
+def _similar(value: Any) -> Any:
+    decoded = _query(value)
+    if decoded is not None and not isinstance(decoded, dict):
+        raise invalid("Must be an object of column: text")
+    return decoded
+
+
 def _highlighted(value: Any) -> Any:
     """A boolean in any spelling, or the columns."""
     if isinstance(value, str) and value.strip().lower() in _WORDS:
@@ -71,11 +79,14 @@ class Selection(OfResource):
         False, description='`q` as in a web search engine: `"a phrase"`, `or`, `-without`; instead of `plain`.'
     )
     language: Text = Field(None, description="Text-search configuration of `q`; the table's own if not given.")
+    similar: Annotated[dict[str, Any] | None, BeforeValidator(_similar)] = Field(
+        None, description="Fuzzy search: an object of column: text. The column needs an index of type trigram."
+    )
 
     def match(self) -> Match:
         """The selection as the engine takes it."""
         syntax = "web" if self.websearch else "plain" if self.plain else "query"
-        return Match(self.filters, self.q, self.full_text or None, syntax, self.language or None)
+        return Match(self.filters, self.q, self.full_text or None, self.similar, syntax, self.language or None)
 
 
 class DatastoreSearch(Selection):
@@ -112,7 +123,19 @@ class DatastoreSearch(Selection):
         return data
 
 
-_ECHOED = ("filters", "q", "full_text", "plain", "websearch", "language", "offset", "sort", "distinct", "highlight")
+_ECHOED = (
+    "filters",
+    "q",
+    "full_text",
+    "similar",
+    "plain",
+    "websearch",
+    "language",
+    "offset",
+    "sort",
+    "distinct",
+    "highlight",
+)
 
 
 @action(DatastoreSearch, get=True)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Collection
-from decimal import Decimal, DecimalException
-from math import isfinite
 from typing import Any
 
 import msgspec
 
 from datastore.actions.registry import RawJson
 from datastore.errors import BadRequest
+from datastore.validation import json_number
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 2**20
-_MAX_EXPONENT = 1000
-"""Larger numbers would cost more to expand than a request may cost; PostgreSQL's double precision ends at 308."""
 
 
 def decode_object(body: bytes, raw: Collection[str], max_depth: int) -> dict[str, Any]:
@@ -98,18 +95,5 @@ def _check(value: Any, depth: int) -> None:
             _check(item, depth - 1)
 
 
-def _number(text: str) -> float | Decimal:
-    number = float(text)
-    try:
-        exact = Decimal(text)
-    except DecimalException:
-        raise ValueError("number out of range") from None
-    if isfinite(number) and Decimal(repr(number)) == exact:
-        return number
-    if exact and abs(exact.adjusted()) > _MAX_EXPONENT:
-        raise ValueError("number out of range")
-    return exact
-
-
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_VALUE = msgspec.json.Decoder(float_hook=_number)
+_VALUE = msgspec.json.Decoder(float_hook=json_number)

@@ -49,7 +49,8 @@ def migrations() -> list[Migration]:
 async def migrate(connection: asyncpg.Connection, settings: Settings) -> list[str]:
     """Apply what is missing, each migration in its own transaction; several processes may call this at once.
 
-    Gives the names of the migrations applied. In a migration ``:reader`` and ``:public`` stand for the roles.
+    Gives the names of the migrations applied. In a migration ``:reader``, ``:public`` and ``:triggers`` stand for the
+    roles.
     Raises :class:`asyncpg.PostgresError` if one fails; nothing of that one remains.
     """
     applied = []
@@ -70,12 +71,13 @@ async def migrate(connection: asyncpg.Connection, settings: Settings) -> list[st
                 continue
             statements = migration.sql.replace(":reader", identifier(settings.reader_role))
             statements = statements.replace(":public", identifier(settings.public_role))
+            statements = statements.replace(":triggers", identifier(settings.triggers_role))
             async with connection.transaction():
                 await connection.execute(statements)
                 await connection.execute(
                     "INSERT INTO datastore.migrations (number, name) VALUES ($1, $2)", migration.number, migration.name
                 )
-            log.info("migration applied", name=migration.name)
+            log.info("migration_applied", name=migration.name)
             applied.append(migration.name)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)

@@ -66,7 +66,7 @@ class Notifications:
                 await self._lost.wait()
                 self.listening = False
                 self._drop_everything()
-                log.warning("connection for notifications lost")
+                log.warning("notifications_lost")
                 while not self.listening:
                     try:
                         connection = await self._listen()

@@ -1,11 +1,14 @@
-"""The two read-only roles, and how the service logs in as one of them.
+"""The roles beside the owner, who is the user of the connection address; and how the service logs in as one of them.
 
-The owner is the user of the connection address. ``<prefix>_reader`` may read every dataset and is used after a
-permission check; ``<prefix>_public`` may read only the schemas of public datasets: a mistake above is then not a leak.
+``<prefix>_reader`` may read every dataset and is used after a permission check; ``<prefix>_public`` may read only the
+schemas of public datasets: a mistake above is then not a leak. ``<prefix>_triggers``, as which nobody logs in, is what
+the functions of triggers run as: it may read and write the rows of datasets, and can neither see the catalog nor make
+anything. The owner is a member of it, to give it the functions.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -17,6 +20,8 @@ import asyncpg
 
 from datastore.postgres.quoting import identifier, literal
 from datastore.settings import Settings
+
+_ATTEMPTS = 10
 
 
 def secret(settings: Settings) -> bytes:
@@ -53,18 +58,42 @@ def role_password(settings: Settings, role: str) -> str:
 
 
 async def ensure_roles(connection: asyncpg.Connection, settings: Settings) -> None:
-    """Create the two read-only roles, or set their passwords anew.
+    """Create the roles, or set the passwords of the read-only ones anew.
 
-    ``connection`` needs the right to create roles. Raises :class:`asyncpg.InsufficientPrivilegeError` if it lacks it
-    and a role is missing; :func:`roles_sql` is what an administrator then runs.
+    ``connection``, the owner's, needs the right to create roles. Raises :class:`asyncpg.InsufficientPrivilegeError` if
+    it lacks it and something has to be done; :func:`missing_roles_sql` is what an administrator then runs.
     """
-    for role in (settings.reader_role, settings.public_role):
-        async with connection.transaction():
-            # Two instances that start at once must not both create it.
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"datastore role {role}")
-            exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
-            verb = "ALTER" if exists else "CREATE"
+    for attempt in range(_ATTEMPTS):
+        try:
+            await _make_roles(connection, settings)
+            return
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.InternalServerError):
+            # Roles belong to the whole server: an instance of another database does the same at this moment.
+            if attempt == _ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def _make_roles(connection: asyncpg.Connection, settings: Settings) -> None:
+    async with connection.transaction():
+        for role in (settings.reader_role, settings.public_role):
+            verb = "ALTER" if await _exists(connection, role) else "CREATE"
             await connection.execute(f"{verb} ROLE {identifier(role)} {_attributes(settings, role)}")
+        triggers = settings.triggers_role
+        if not await _exists(connection, triggers):
+            await connection.execute(f"CREATE ROLE {identifier(triggers)} NOLOGIN")
+        if not await _may_become(connection, triggers):
+            await connection.execute(f"GRANT {identifier(triggers)} TO CURRENT_USER")
+
+
+async def _exists(connection: asyncpg.Connection, role: str) -> bool:
+    return bool(await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role))
+
+
+async def _may_become(connection: asyncpg.Connection, role: str) -> bool:
+    # From version 16 on a member may have been given the role without the right to SET it.
+    right = "SET" if connection.get_server_version().major >= 16 else "MEMBER"
+    return bool(await connection.fetchval("SELECT pg_has_role($1, $2)", role, right))
 
 
 def _attributes(settings: Settings, role: str) -> str:
@@ -72,8 +101,27 @@ def _attributes(settings: Settings, role: str) -> str:
 
 
 def roles_sql(settings: Settings) -> str:
-    """The statements by which an administrator creates the roles, where the service may not."""
+    """The statements by which an administrator creates the roles that log in, where the service may not."""
     return "\n".join(
         f"CREATE ROLE {identifier(role)} {_attributes(settings, role)};"
         for role in (settings.reader_role, settings.public_role)
     )
+
+
+async def missing_roles_sql(connection: asyncpg.Connection, settings: Settings) -> str:
+    """The statements by which an administrator makes what is missing; empty if nothing is.
+
+    Whether the passwords of existing roles fit is seen at the first login.
+    """
+    statements = [
+        f"CREATE ROLE {identifier(role)} {_attributes(settings, role)};"
+        for role in (settings.reader_role, settings.public_role)
+        if not await _exists(connection, role)
+    ]
+    owner = identifier(await connection.fetchval("SELECT current_user::text"))
+    triggers = identifier(settings.triggers_role)
+    if not await _exists(connection, settings.triggers_role):
+        statements.append(f"CREATE ROLE {triggers} NOLOGIN ROLE {owner};")
+    elif not await _may_become(connection, settings.triggers_role):
+        statements.append(f"GRANT {triggers} TO {owner};")
+    return "\n".join(statements)

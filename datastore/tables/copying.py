@@ -116,5 +116,5 @@ async def _insert_empty(tx: Transaction, target: Target, rows: int) -> int:
     else:
         sequence = f"pg_get_serial_sequence({literal(name)}, '_id')"
         statement = f"INSERT INTO {name} (_id) SELECT nextval({sequence}) FROM generate_series(1, $1::int)"
-    await tx.connection.execute(statement, rows)
-    return rows
+    status = await tx.connection.execute(statement, rows)
+    return int(status.split()[-1])

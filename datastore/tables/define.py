@@ -1,14 +1,13 @@
-"""Making and changing tables: columns, data dictionary, unique key, indexes, aliases; dropping them.
+"""Making and changing tables: columns, data dictionary, language, aliases; dropping them.
 
 Everything runs in the caller's transaction, which holds the lock of the dataset's row.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -18,10 +17,11 @@ from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, qualified
 from datastore.postgres.translate import about_input, message
 from datastore.tables import fulltext
-from datastore.tables.merge import key_expression
+from datastore.tables.locking import exclusively
 from datastore.tables.names import ID, check_alias_names, check_column_names, printable
+from datastore.tables.retype import change_types
 from datastore.tables.schema import CACHE_KIND, TableSchema, load
-from datastore.tables.types import Declared, resolve
+from datastore.tables.types import Declared, parse, resolve
 from datastore.tables.visibility import create_dataset_schema
 
 
@@ -40,22 +40,27 @@ async def lock(tx: Transaction, resource_id: str) -> None:
 
 
 async def define(
-    tx: Transaction, resource_id: str, fields: Sequence[Field], delete_fields: bool = False
+    tx: Transaction,
+    resource_id: str,
+    fields: Sequence[Field],
+    delete_fields: bool = False,
+    convert: bool = False,
 ) -> TableSchema:
     """Make the table, or add what it lacks; every new field has a type. Existing columns keep theirs.
 
-    The caller holds :func:`lock`. ``delete_fields`` drops existing columns that are not listed. Raises
-    :class:`ValidationError` ``fields``.
+    The caller holds :func:`lock`. ``delete_fields`` drops existing columns that are not listed; ``convert``
+    converts existing columns to the types listed. Raises :class:`ValidationError` ``fields``.
     """
     check_column_names([field.id for field in fields])
     schema = await load(tx.connection, resource_id)
-    declared = await _declared_types(
-        tx, [field for field in fields if schema is None or field.id not in schema.by_name]
-    )
+    existing = {} if schema is None else schema.by_name
+    declared = await _declared_types(tx, [field for field in fields if field.id not in existing])
     if schema is None:
         await _create(tx, resource_id, declared)
     else:
-        await _alter(tx, schema, declared, {field.id for field in fields} if delete_fields and fields else None)
+        retyped = await _declared_types(tx, _retyped(schema, fields)) if convert else {}
+        keep = {field.id for field in fields} if delete_fields and fields else None
+        await _alter(tx, schema, declared, keep, retyped)
     await _keep_info(tx, resource_id, fields)
     tx.changed(CACHE_KIND, resource_id)
     return await _loaded(tx, resource_id)
@@ -96,6 +101,8 @@ async def _create(tx: Transaction, resource_id: str, declared: Mapping[str, Decl
     # Who may use the schema decides: see visibility.py.
     roles = f"{identifier(tx.settings.reader_role)}, {identifier(tx.settings.public_role)}"
     await tx.connection.execute(f"GRANT SELECT ON {table} TO {roles}")
+    triggers = identifier(tx.settings.triggers_role)
+    await tx.connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {triggers}")
     await tx.connection.execute(
         "INSERT INTO datastore.tables (resource_id, dataset_id, language) VALUES ($1, $2, $3)",
         resource_id,
@@ -104,16 +111,37 @@ async def _create(tx: Transaction, resource_id: str, declared: Mapping[str, Decl
     )
 
 
-async def _alter(tx: Transaction, schema: TableSchema, declared: Mapping[str, Declared], keep: set[str] | None) -> None:
+def _retyped(schema: TableSchema, fields: Sequence[Field]) -> list[Field]:
+    """The fields that name an existing column and another type than it has."""
+    changed = []
+    for field in fields:
+        column, type = schema.by_name.get(field.id), parse(field.type) if field.type is not None else None
+        same = column is not None and type is not None and type.name == column.type and not type.modified
+        if column is not None and field.type is not None and not same:
+            changed.append(field)
+    return changed
+
+
+async def _alter(
+    tx: Transaction,
+    schema: TableSchema,
+    declared: Mapping[str, Declared],
+    keep: set[str] | None,
+    retyped: Mapping[str, Declared],
+) -> None:
     dropped = [] if keep is None else [column.name for column in schema.columns if column.name not in keep]
-    if not declared and not dropped:
+    if not declared and not dropped and not retyped:
         return
+    await exclusively(tx, schema)
     if schema.fulltext != "none":
         # The expression of the index names the columns; it is built anew for the new ones by the job.
         await tx.connection.execute(f"DROP INDEX IF EXISTS {qualified(schema.dataset_id, fulltext.index_name(schema))}")
+    if retyped:
+        await change_types(tx, schema, retyped)
     changes = [f"DROP COLUMN {identifier(name)}" for name in dropped]
     changes += [f"ADD COLUMN {identifier(name)} {type.sql}" for name, type in declared.items()]
-    await _change(tx, f"ALTER TABLE {schema.sql_name} {', '.join(changes)}")
+    if changes:
+        await _change(tx, f"ALTER TABLE {schema.sql_name} {', '.join(changes)}")
     # PostgreSQL has dropped a unique key together with any of its columns.
     key = [] if set(schema.key) & set(dropped) else list(schema.key)
     await tx.connection.execute(
@@ -126,6 +154,31 @@ async def _alter(tx: Transaction, schema: TableSchema, declared: Mapping[str, De
         key,
         dropped,
     )
+
+
+async def set_language(tx: Transaction, schema: TableSchema, language: str) -> TableSchema:
+    """Let the table's full text be of this language; its index is built anew by the job.
+
+    Raises :class:`ValidationError` ``language`` if the server has no such text-search configuration.
+    """
+    known = await tx.connection.fetchval(
+        "SELECT true FROM pg_ts_config WHERE cfgname = $1 AND cfgnamespace = 'datastore'::regnamespace", language
+    )
+    if not known:
+        raise ValidationError({"language": [f'"{printable(language)}" is not a text-search configuration']})
+    if language == schema.language:
+        return schema
+    await exclusively(tx, schema)
+    await tx.connection.execute(f"DROP INDEX IF EXISTS {qualified(schema.dataset_id, fulltext.index_name(schema))}")
+    await tx.connection.execute(
+        """
+        UPDATE datastore.tables SET language = $2, fulltext = 'none', version = version + 1 WHERE resource_id = $1
+        """,
+        schema.resource_id,
+        language,
+    )
+    tx.changed(CACHE_KIND, schema.resource_id)
+    return replace(schema, language=language, fulltext="none")
 
 
 async def _change(tx: Transaction, statement: str) -> None:
@@ -151,85 +204,6 @@ async def _keep_info(tx: Transaction, resource_id: str, fields: Sequence[Field])
         )
     except asyncpg.DataError as error:
         raise ValidationError({"fields": [message(error)]}) from None
-
-
-def _check_columns(schema: TableSchema, names: Sequence[str]) -> None:
-    for name in names:
-        if name not in schema.by_name or name == ID:
-            raise ValidationError({"index": [f'The field "{printable(name)}" is not a valid column name.']})
-
-
-def _index_name(schema: TableSchema, columns: Sequence[str], kind: str) -> str:
-    digest = hashlib.sha256("\0".join([schema.resource_id, *columns]).encode()).hexdigest()[:20]
-    return f"{schema.resource_id[:36]}_{kind}_{digest[:20]}"
-
-
-async def set_key(tx: Transaction, schema: TableSchema, columns: Sequence[str]) -> None:
-    """Make ``columns`` the unique key (NULLs are distinct), or remove it if empty; the same key again is a no-op.
-
-    Raises :class:`ValidationError`: ``index`` for an unknown column, ``constraints`` when rows violate it.
-    """
-    _check_columns(schema, columns)
-    columns = list(dict.fromkeys(columns))
-    if set(columns) == set(schema.key):
-        return
-    if schema.key:
-        await tx.connection.execute(
-            f"DROP INDEX {qualified(schema.dataset_id, _index_name(schema, schema.key, 'key'))}"
-        )
-    if columns:
-        try:
-            await tx.connection.execute(_create_index(schema, columns, "key", "UNIQUE INDEX"))
-        except asyncpg.UniqueViolationError as error:
-            text = "Cannot insert records or create index because of uniqueness constraint"
-            raise ValidationError(
-                {"constraints": [text], "info": {"orig": message(error), "pgcode": error.sqlstate}}
-            ) from None
-        except asyncpg.PostgresError as error:
-            raise _index_error(error) from None
-    await tx.connection.execute(
-        "UPDATE datastore.tables SET key = $2, version = version + 1 WHERE resource_id = $1",
-        schema.resource_id,
-        columns,
-    )
-    tx.changed(CACHE_KIND, schema.resource_id)
-
-
-def _create_index(schema: TableSchema, columns: Sequence[str], kind: str, what: str) -> str:
-    expressions = ", ".join(key_expression(schema.by_name[name]) for name in columns)
-    return f"CREATE {what} {identifier(_index_name(schema, columns, kind))} ON {schema.sql_name} ({expressions})"
-
-
-def _index_error(error: asyncpg.PostgresError) -> Exception:
-    return ValidationError({"index": [message(error)]}) if about_input(error) else error
-
-
-async def set_indexes(tx: Transaction, schema: TableSchema, indexes: Sequence[Sequence[str]]) -> None:
-    """Replace all non-unique indexes by these, each over one or several columns; those that are there already stay.
-
-    Raises :class:`ValidationError` ``index`` for an unknown column or one that cannot be indexed.
-    """
-    for columns in indexes:
-        _check_columns(schema, columns)
-    wanted = {_index_name(schema, columns, "idx"): columns for columns in indexes if columns}
-    rows = await tx.connection.fetch(
-        """
-        SELECT class.relname::text AS name
-        FROM pg_index AS index JOIN pg_class AS class ON class.oid = index.indexrelid
-        WHERE index.indrelid = $1::bigint::oid AND class.relname LIKE '%\\_idx\\_%'
-        """,
-        schema.oid,
-    )
-    existing = {row["name"] for row in rows}
-    for name in existing - wanted.keys():
-        await tx.connection.execute(f"DROP INDEX {qualified(schema.dataset_id, name)}")
-    for name, columns in wanted.items():
-        if name not in existing:
-            try:
-                await tx.connection.execute(_create_index(schema, columns, "idx", "INDEX"))
-            except asyncpg.PostgresError as error:
-                raise _index_error(error) from None
-    tx.changed(CACHE_KIND, schema.resource_id)
 
 
 async def set_aliases(tx: Transaction, schema: TableSchema, aliases: Sequence[str]) -> None:
@@ -261,6 +235,7 @@ async def drop_table(tx: Transaction, resource_id: str) -> bool:
     schema = await load(tx.connection, resource_id)
     if schema is None or schema.resource_id != resource_id:
         return False
+    await exclusively(tx, schema)
     await tx.connection.execute(f"DROP TABLE {schema.sql_name}")
     await tx.connection.execute("DELETE FROM datastore.tables WHERE resource_id = $1", resource_id)
     for name in (resource_id, *schema.aliases):

@@ -44,9 +44,28 @@ async def info(database: Database, schema: TableSchema, meta: bool, fields_schem
             "idx_size": row["idx_size"],
             "aliases": list(schema.aliases),
         }
+        result["full_text"] = await full_text(database, schema)
     indexes = await database.owner.fetch(_INDEXES, schema.oid) if fields_schema else []
     result["fields"] = [_field(schema, number, indexes, fields_schema) for number in range(len(schema.columns))]
     return result
+
+
+_PROGRESS = """
+    SELECT progress.phase, progress.tuples_done::float8 / nullif(progress.tuples_total, 0) AS tuples,
+           progress.blocks_done::float8 / nullif(progress.blocks_total, 0) AS blocks
+    FROM pg_stat_progress_create_index AS progress
+    WHERE progress.relid = $1::bigint::oid
+"""
+
+
+async def full_text(database: Database, schema: TableSchema) -> dict[str, Any]:
+    """How the table's full text stands: language, ``state`` (none, building, ready), and ``progress`` (0..1)."""
+    state: dict[str, Any] = {"language": schema.language, "state": schema.fulltext}
+    if schema.fulltext == "none":
+        row = await database.owner.fetchrow(_PROGRESS, schema.oid)
+        if row is not None:
+            state |= {"state": "building", "progress": round(row["tuples"] or row["blocks"] or 0.0, 3)}
+    return state
 
 
 def _field(schema: TableSchema, number: int, indexes: list[asyncpg.Record], fields_schema: bool) -> dict[str, Any]:

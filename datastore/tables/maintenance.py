@@ -24,8 +24,33 @@ INDEX_FROM = 1_000
 """From this many rows on a table gets its full-text index; below, a scan is as quick."""
 
 _LOCK = 0x64617462
-_DELAY = 1.0
+_DELAY = 3.0
 """Seconds without a further write after which the work starts."""
+
+_MODIFIED_DELAY = 15.0
+"""Seconds without a further write after which the resource's ``last_modified`` is set."""
+
+
+class _Schedule:
+    """Names with the time at which each is due."""
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._due: dict[str, float] = {}
+
+    def add(self, name: str, now: float) -> None:
+        self._due[name] = now + self._delay
+
+    def take(self, now: float) -> list[str]:
+        """Those that are due, which are then gone."""
+        ready = [name for name, due in self._due.items() if due <= now]
+        for name in ready:
+            del self._due[name]
+        return ready
+
+    @property
+    def next(self) -> float:
+        return min(self._due.values(), default=float("inf"))
 
 
 class Maintenance:
@@ -34,13 +59,16 @@ class Maintenance:
     def __init__(self, dsn: str, database: Database) -> None:
         self._dsn = dsn
         self._database = database
-        self._due: dict[str, float] = {}
+        self._written = _Schedule(_DELAY)
+        self._modified = _Schedule(_MODIFIED_DELAY)
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def touch(self, resource_id: str) -> None:
         """The table has been written."""
-        self._due[resource_id] = asyncio.get_running_loop().time() + _DELAY
+        now = asyncio.get_running_loop().time()
+        self._written.add(resource_id, now)
+        self._modified.add(resource_id, now)
         self._wake.set()
 
     async def close(self) -> None:
@@ -48,23 +76,36 @@ class Maintenance:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+        await self._set_modified(self._modified.take(float("inf")))
 
     async def _run(self) -> None:
         await self._left_behind()
+        loop = asyncio.get_running_loop()
         while True:
-            await self._wake.wait()
-            now = asyncio.get_running_loop().time()
-            ready = [resource_id for resource_id, due in self._due.items() if due <= now]
-            for resource_id in ready:
-                del self._due[resource_id]
+            self._wake.clear()
+            now = loop.time()
+            await self._set_modified(self._modified.take(now))
+            for resource_id in self._written.take(now):
                 try:
                     await self.maintain(resource_id)
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
-                    log.warning("maintenance failed", resource_id=resource_id, error=repr(error))
-            if not self._due:
-                self._wake.clear()
-            else:
-                await asyncio.sleep(max(0.05, min(self._due.values()) - now))
+                    log.warning("maintenance_failed", resource_id=resource_id, error=repr(error))
+            wait = min(self._written.next, self._modified.next) - loop.time()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), None if wait == float("inf") else max(wait, 0.01))
+
+    async def _set_modified(self, resource_ids: list[str]) -> None:
+        if not resource_ids:
+            return
+        try:
+            await self._database.owner.execute(
+                """
+                UPDATE datastore.resources SET last_modified = now() AT TIME ZONE 'UTC' WHERE id = ANY($1::text[])
+                """,
+                resource_ids,
+            )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
+            log.warning("last_modified_not_set", error=repr(error))
 
     async def _left_behind(self) -> None:
         try:
@@ -72,7 +113,7 @@ class Maintenance:
                 "SELECT resource_id FROM datastore.tables WHERE fulltext = 'none' AND record_count >= $1", INDEX_FROM
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
-            log.warning("maintenance could not look for tables left behind", error=repr(error))
+            log.warning("tables_left_behind_not_found", error=repr(error))
             return
         for row in rows:
             self.touch(row["resource_id"])
@@ -100,7 +141,7 @@ class Maintenance:
             await self._build(connection, schema)
 
     async def _build(self, connection: asyncpg.Connection, schema: TableSchema) -> None:
-        log.info("building full-text index", resource_id=schema.resource_id)
+        log.info("fulltext_index_building", resource_id=schema.resource_id)
         # What an interrupted build left behind is invalid, and in the way.
         name = qualified(schema.dataset_id, fulltext.index_name(schema))
         try:
@@ -113,4 +154,4 @@ class Maintenance:
             "UPDATE datastore.tables SET fulltext = 'ready' WHERE resource_id = $1", schema.resource_id
         )
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{CACHE_KIND}:{schema.resource_id}")
-        log.info("full-text index ready", resource_id=schema.resource_id)
+        log.info("fulltext_index_ready", resource_id=schema.resource_id)

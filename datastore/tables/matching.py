@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datastore.errors import ValidationError
+from datastore.postgres.quoting import identifier
 from datastore.tables import filters as filtering
 from datastore.tables import fulltext
 from datastore.tables.filters import Arguments
@@ -34,6 +35,8 @@ class Match:
     """Full text of whole rows, or by column."""
     full_text: str | None = None
     """Full text of whole rows; together with ``q`` both must fit."""
+    similar: Mapping[str, Any] | None = None
+    """Texts by column that some part of its text must resemble; the column needs a trigram index."""
     syntax: str = "plain"
     """How the texts are read: ``plain`` words, ``query`` language of PostgreSQL, or ``web`` search syntax."""
     language: str | None = None
@@ -47,7 +50,8 @@ class Matched:
     where: str = ""
     """A condition over the table's columns, which stand under the name ``t``; empty if every row fits."""
     ranks: dict[str, str] = field(default_factory=dict)
-    """Rank expressions (0..1, real) by the name of their output column: ``rank``, ``rank <column>``."""
+    """Rank expressions (0..1, real) by the name of their output column: ``rank``, ``rank <column>``,
+    ``similarity <column>``."""
     queries: dict[str, str] = field(default_factory=dict)
     """The tsquery expression by column name; under ``""`` the one for whole rows."""
 
@@ -57,6 +61,7 @@ def plan(match: Match, schema: TableSchema, arguments: Arguments) -> Matched:
     conditions = [] if match.filters is None else [filtering.plan(match.filters, schema, arguments)]
     matched = Matched()
     _full_text(match, schema, arguments, conditions, matched)
+    _similar(match, schema, arguments, conditions, matched)
     matched.where = " AND ".join(condition for condition in conditions if condition)
     return matched
 
@@ -94,6 +99,21 @@ def _full_text(
             conditions.append(f"{fulltext.vector(schema.columns, language)} @@ {matched.queries[name]}")
         conditions.append(f"{vector} @@ {matched.queries[name]}")
         matched.ranks[f"rank {name}"] = _rank(vector, matched.queries[name])
+
+
+def _similar(
+    match: Match, schema: TableSchema, arguments: Arguments, conditions: list[str | None], matched: Matched
+) -> None:
+    """Trigram similarity of a text with the most similar part of a column's text (pg_trgm: at least 0.6)."""
+    for name, text in (match.similar or {}).items():
+        column = schema.by_name.get(name)
+        if column is None or not isinstance(text, str) or "\0" in text or printable(text) != text:
+            raise ValidationError({"similar": [f'invalid value "{printable(name)}"']})
+        if name not in schema.trigram:
+            raise ValidationError({"similar": [f'"{printable(name)}" has no index of type trigram']})
+        wanted, found = f"{arguments.add(text)}::text", f"t.{identifier(name)}"
+        conditions.append(f"{wanted} OPERATOR(datastore.<%) {found}")
+        matched.ranks[f"similarity {name}"] = f"datastore.word_similarity({wanted}, {found})"
 
 
 def column_vector(column: Column, configuration: str) -> str:

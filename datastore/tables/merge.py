@@ -38,7 +38,7 @@ class Group:
         """
         if method == "update":
             await self._require_matches(tx)
-        if len(self.numbers) > 1:
+        if len(self.numbers) > 1 or self.schema.triggers:
             await self._lock(tx)
         if method == "update":
             await staging.apply(tx, self._update, self.numbers)
@@ -96,28 +96,45 @@ class Group:
             """
 
     def _upsert(self, condition: str) -> str:
+        """Insert or update. A trigger would see ``INSERT … ON CONFLICT`` twice, and first a row with the record's
+        columns alone: so where there are triggers, rows that exist (they are locked) are updated in their own right.
+        """
+        if not self.schema.triggers:
+            written = self._insert(f"({self._last_of_each_key(condition)})", "true")
+            return f"WITH written AS ({written}) SELECT added FROM written"
+        is_new = f"NOT EXISTS (SELECT FROM {self.schema.sql_name} AS t WHERE {self._matching('t', 's')})"
+        return f"""
+            WITH chosen AS MATERIALIZED ({self._last_of_each_key(condition)}),
+                updated AS (
+                    UPDATE {self.schema.sql_name} AS t SET {self._changes("s")} FROM chosen AS s
+                    WHERE {self._matching("t", "s")}
+                ),
+                written AS ({self._insert("chosen", is_new)})
+            SELECT added FROM written
+            """
+
+    def _changes(self, source: str) -> str:
+        names = [identifier(column.name) for column in self._changed]
+        return ", ".join(f"{name} = {source}.{name}" for name in names)
+
+    def _insert(self, source: str, condition: str) -> str:
         names = [identifier(column.name) for column in self.columns]
         inserted, selected = list(names), [f"s.{name}" for name in names]
         if not self.by_id:
             inserted.insert(0, ID)
             selected.insert(0, f"s.{staging.NEW_ID}")
-        changes = [f"{identifier(column.name)} = EXCLUDED.{identifier(column.name)}" for column in self._changed]
         return f"""
-            WITH written AS (
-                INSERT INTO {self.schema.sql_name} AS t ({", ".join(inserted)})
-                SELECT {", ".join(selected)} FROM ({self._last_of_each_key(condition)}) AS s
-                ORDER BY {self._ordered("s")}
-                ON CONFLICT ({", ".join(key_expression(key) for key in self._keys)})
-                DO UPDATE SET {", ".join(changes)}
-                RETURNING xmax = 0 AS added
-            )
-            SELECT added FROM written
+            INSERT INTO {self.schema.sql_name} AS t ({", ".join(inserted)})
+            SELECT {", ".join(selected)} FROM {source} AS s WHERE {condition}
+            ORDER BY {self._ordered("s")}
+            ON CONFLICT ({", ".join(key_expression(key) for key in self._keys)})
+            DO UPDATE SET {self._changes("EXCLUDED")}
+            RETURNING xmax = 0 AS added
             """
 
     def _update(self, condition: str) -> str:
-        changes = [f"{identifier(column.name)} = s.{identifier(column.name)}" for column in self._changed]
         return f"""
-            UPDATE {self.schema.sql_name} AS t SET {", ".join(changes)}
+            UPDATE {self.schema.sql_name} AS t SET {self._changes("s")}
             FROM ({self._last_of_each_key(condition)}) AS s
             WHERE {self._matching("t", "s")}
             """

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import msgspec
 
 from datastore.errors import ValidationError
-from datastore.tables.filters import array_literal
+from datastore.tables.arguments import array_literal
 from datastore.tables.names import ID, printable
 from datastore.tables.schema import Column
 from datastore.tables.types import INTEGERS, JSON

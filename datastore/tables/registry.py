@@ -3,22 +3,81 @@
 from __future__ import annotations
 
 from datastore.postgres.database import Transaction
+from datastore.postgres.quoting import identifier, qualified
+
+_COUNTER = "datastore_count"
+"""The trigger that counts what trigger functions write (``datastore.count_nested``)."""
 
 
 def count_rows(tx: Transaction, resource_id: str, added: int) -> None:
     """A write adds ``added`` rows (fewer than zero for a deletion): count and version change just before COMMIT.
 
     The last statement of a transaction holds the row's lock for a moment only: one writer never waits for another's
-    load, and versions follow the order of commits.
+    load, and versions follow the order of commits. What the functions of the table's triggers wrote counts too.
     """
 
     async def update() -> None:
-        await tx.connection.execute(
+        has_triggers = await tx.connection.fetchval(
             """
             UPDATE datastore.tables SET record_count = record_count + $2, version = version + 1 WHERE resource_id = $1
+            RETURNING triggers <> '{}'
             """,
             resource_id,
             added,
         )
+        if has_triggers:
+            await _count_nested(tx, resource_id)
 
     tx.before_commit(update)
+
+
+async def install_counter(tx: Transaction, table: str) -> None:
+    """Let PostgreSQL count the rows that trigger functions add to ``table`` (its SQL name) and take from it."""
+    await tx.connection.execute(
+        f"CREATE OR REPLACE TRIGGER {identifier(_COUNTER)} AFTER INSERT OR DELETE ON {table}"
+        " FOR EACH ROW WHEN (pg_trigger_depth() > 0) EXECUTE FUNCTION datastore.count_nested()"
+    )
+
+
+# A table that this transaction has written is one on which it holds the lock that every write takes.
+_NESTED = """
+    SELECT registry.resource_id, registry.dataset_id,
+           nullif(current_setting('datastore.nested_' || class.oid, true), '')::bigint AS added,
+           EXISTS (SELECT FROM pg_trigger WHERE tgrelid = class.oid AND tgname = $2) AS counted
+    FROM pg_locks AS lock
+    JOIN pg_class AS class ON class.oid = lock.relation
+    JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+    JOIN datastore.tables AS registry
+        ON registry.resource_id = class.relname AND registry.dataset_id = namespace.nspname
+    WHERE lock.pid = pg_backend_pid() AND lock.locktype = 'relation' AND lock.mode = 'RowExclusiveLock'
+          AND (registry.resource_id <> $1 OR current_setting('datastore.nested_' || class.oid, true) <> '')
+    ORDER BY registry.resource_id
+"""
+
+
+async def _count_nested(tx: Transaction, resource_id: str) -> None:
+    """Bring count and version of all tables up to date that trigger functions of ``resource_id`` have written.
+
+    A table that such a function writes for the first time is counted once, under a lock that keeps other writers out,
+    and then counts by itself.
+    """
+    for row in await tx.connection.fetch(_NESTED, resource_id, _COUNTER):
+        if row["counted"]:
+            await tx.connection.execute(
+                """
+                UPDATE datastore.tables SET record_count = record_count + $2, version = version + 1
+                WHERE resource_id = $1
+                """,
+                row["resource_id"],
+                row["added"] or 0,
+            )
+        else:
+            table = qualified(row["dataset_id"], row["resource_id"])
+            await install_counter(tx, table)
+            await tx.connection.execute(
+                f"""
+                UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table}), version = version + 1
+                WHERE resource_id = $1
+                """,
+                row["resource_id"],
+            )

@@ -59,9 +59,18 @@ class TableSchema:
     """The columns of the unique key, empty if there is none."""
     aliases: tuple[str, ...] = ()
     """Most recently made first."""
+    trigram: frozenset[str] = frozenset()
+    """Columns with a trigram index, which ``similar`` needs."""
     fulltext: str = "none"
     language: str = "english"
     """Text-search configuration of the table's full text."""
+    triggers: tuple[str, ...] = ()
+    """The functions of its triggers, in the order in which they fire."""
+
+    @property
+    def counted(self) -> bool:
+        """The registry knows how many rows it has."""
+        return True
 
     @property
     def dataset_id(self) -> str:
@@ -85,7 +94,8 @@ class TableSchema:
 
 
 _LOAD = """
-    SELECT registry.resource_id, registry.fulltext, registry.language, registry.key, resource.url_type,
+    SELECT registry.resource_id, registry.fulltext, registry.language, registry.key, registry.triggers,
+           resource.url_type,
            dataset.id AS dataset_id, dataset.name, dataset.owner_org, dataset.private, dataset.creator_user_id,
            CASE WHEN resource.state = 'active' THEN dataset.state ELSE resource.state END AS state,
            class.oid::int8 AS oid,
@@ -93,6 +103,14 @@ _LOAD = """
                SELECT alias.name FROM datastore.aliases AS alias
                WHERE alias.resource_id = registry.resource_id ORDER BY alias.ordinal DESC
            ) AS aliases,
+           ARRAY (
+               SELECT attribute.attname::text
+               FROM pg_index AS index
+               JOIN pg_opclass AS operators ON operators.oid = index.indclass[0]
+               JOIN pg_attribute AS attribute
+                    ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
+               WHERE index.indrelid = class.oid AND operators.opcname = 'gin_trgm_ops'
+           ) AS trigram,
            (
                SELECT coalesce(json_agg(json_build_object(
                    'name', attribute.attname,
@@ -143,8 +161,10 @@ async def load(connection: asyncpg.Connection | asyncpg.Pool, name: str) -> Tabl
         columns=tuple(msgspec.json.decode(row["columns"], type=list[Column])),
         key=tuple(row["key"]),
         aliases=tuple(row["aliases"]),
+        trigram=frozenset(row["trigram"]),
         fulltext=row["fulltext"],
         language=row["language"],
+        triggers=tuple(row["triggers"]),
     )
 
 

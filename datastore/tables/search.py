@@ -17,11 +17,12 @@ from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import query_error
 from datastore.tables import cursor as cursors
 from datastore.tables import highlighting, matching, paging, render, sorting
+from datastore.tables.describe import full_text
 from datastore.tables.filters import Arguments
 from datastore.tables.matching import Match
 from datastore.tables.names import ID, printable
-from datastore.tables.schema import ID_COLUMN, Column, TableSchema
-from datastore.tables.sorting import ID_TERM, Term
+from datastore.tables.schema import Column, TableSchema
+from datastore.tables.sorting import Term
 
 COPY_FORMATS = {"csv": ",", "tsv": "\t"}
 
@@ -69,6 +70,8 @@ class Plan:
     """Common table expressions that ``records`` and ``last`` share."""
     arguments: tuple[Any, ...]
     copy_format: str | None
+    full_text: bool = False
+    """The rows are found by full text."""
 
     def fields(self) -> list[dict[str, Any]]:
         """The ``fields`` of the result: ``{id, type, info?}`` in output order."""
@@ -76,7 +79,7 @@ class Plan:
 
 
 def _field(column: Column) -> dict[str, Any]:
-    if column is ID_COLUMN:
+    if column.name == ID:
         return {"id": ID, "type": "int"}
     shown: dict[str, Any] = {"id": column.name, "type": column.type}
     return shown if column.info is None else {**shown, "info": column.info}
@@ -120,6 +123,7 @@ def plan(search: Search, schema: TableSchema) -> Plan:
         with_=with_ or "",
         arguments=tuple(arguments.values),
         copy_format=copy_format,
+        full_text=bool(matched.queries),
     )
 
 
@@ -128,7 +132,7 @@ def _total(search: Search, schema: TableSchema, where: str, outputs: Sequence[Ou
     if search.distinct:
         chosen = ", ".join(output.sql for output in outputs)
         return f"SELECT count(*) FROM (SELECT DISTINCT {chosen} FROM {schema.sql_name} AS t{condition}) AS d"
-    if where:
+    if where or not schema.counted:
         return f"SELECT count(*) FROM {schema.sql_name} AS t{condition}"
     return f"SELECT record_count FROM datastore.tables WHERE resource_id = {literal(schema.resource_id)}"
 
@@ -197,7 +201,7 @@ def _terms(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list[T
     if search.distinct:
         # Only what is selected can be sorted by; without a sort the order is undefined.
         return terms if search.sort else []
-    return terms if any(term.name == ID for term in terms) else [*terms, ID_TERM]
+    return terms if any(term.name == ID for term in terms) else [*terms, sorting.column_term(schema.by_name[ID])]
 
 
 STALE_SCHEMA = (
@@ -243,8 +247,18 @@ async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
         raise NotFound(f'DataStore table "{schema.resource_id}" was not found.') from None
     except STALE_SCHEMA:
         raise
+    except asyncpg.QueryCanceledError:
+        raise ValidationError({"query": [await _too_long(database, schema, plan)]}) from None
     except asyncpg.PostgresError as error:
         raise query_error(error, "query", "Invalid query") from None
+
+
+async def _too_long(database: Database, schema: TableSchema, plan: Plan) -> str:
+    state = await full_text(database, schema)
+    if not plan.full_text or state["state"] == "ready":
+        return "Search took too long"
+    done = f"being indexed, {state['progress']:.0%} done" if "progress" in state else "not yet indexed"
+    return f"Search took too long: the full text of this table is {done}"
 
 
 async def _run_copy(connection: asyncpg.Connection, plan: Plan) -> Found:

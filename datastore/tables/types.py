@@ -55,6 +55,11 @@ class Declared:
     name: str
     sql: str
 
+    @property
+    def modified(self) -> bool:
+        """It has a modifier, such as a length or a precision."""
+        return "(" in self.sql
+
 
 def parse(declared: str) -> Declared | None:
     """Read a type name as a client writes it, or None if it cannot be one. That the type exists is not checked.

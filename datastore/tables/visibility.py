@@ -16,7 +16,8 @@ async def create_dataset_schema(tx: Transaction, dataset_id: str, public: bool) 
         return
     schema = identifier(dataset_id)
     await tx.connection.execute(f"CREATE SCHEMA {schema}")
-    await tx.connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {identifier(tx.settings.reader_role)}")
+    roles = f"{identifier(tx.settings.reader_role)}, {identifier(tx.settings.triggers_role)}"
+    await tx.connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {roles}")
     await set_public(tx, dataset_id, public)
 
 

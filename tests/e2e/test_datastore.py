@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -91,7 +93,7 @@ async def test_create_echoes_the_request(api: Api, resource: str) -> None:
         "resource_id": resource,
         "fields": [{"id": "a", "type": "INT"}, {"id": "b", "type": "text"}, {"id": "c", "type": "json"}],
         "primary_key": ["a"],
-        "indexes": [["b"], ["a", "b"]],
+        "indexes": ["b", "a,b"],
         "aliases": [f"books {resource}"],
         "delete_fields": False,
         "calculate_record_count": "background",
@@ -331,6 +333,21 @@ async def test_the_failing_row_of_a_large_request(api: Api, resource: str, metho
         assert error["records_row"] == 999
         assert "duplicate key value violates unique constraint" in error["records"][0]
     assert (await api.ok("datastore_search", resource_id=resource))["total"] == 1
+
+
+@pytest.mark.parametrize("method", ["insert", "upsert", "create"])
+async def test_all_bad_rows_are_told(api: Api, books: str, method: str) -> None:
+    records = [{"isbn": str(number), "pages": "x" if number in (3, 700, 701) else number} for number in range(1000)]
+    if method == "create":
+        error = await api.refused(409, "datastore_create", resource_id=books, records=records)
+    else:
+        error = await api.refused(409, "datastore_upsert", resource_id=books, method=method, records=records)
+    message = 'invalid input syntax for type integer: "x"'
+    assert error["records_row"] == 3
+    assert error["records_errors"] == [{"row": row, "message": message} for row in (3, 700, 701)]
+    many = [{"isbn": str(number), "pages": "x"} for number in range(50)]
+    error = await api.refused(409, "datastore_upsert", resource_id=books, records=many)
+    assert [bad["row"] for bad in error["records_errors"]] == list(range(20))
 
 
 async def test_dry_run_tells_errors_and_changes_nothing(api: Api, books: str) -> None:
@@ -584,8 +601,6 @@ async def test_the_public_role_itself_cannot_read_private_tables(
     assert await services.database.public.fetchval(table) == 3
     assert await services.database.public.fetchval(count, books) == 3
     await api.ok("package_patch", id=dataset, private=True)
-    import asyncpg
-
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await services.database.public.fetchval(table)
     assert await services.database.public.fetchval(count, books) is None
@@ -604,3 +619,112 @@ async def test_anonymous_visitors_write_nothing(anonymous: Api, books: str) -> N
     ):
         error = await anonymous.refused(403, name, resource_id=books, **more)
         assert error == {"message": f"Access denied: Action {name} requires an authenticated user"}
+
+
+# --- changing types, indexes, language --------------------------------------------------------------------------------
+
+
+async def test_a_type_is_changed_on_request_only(api: Api, resource: str) -> None:
+    records = [{"n": "1"}, {"n": "2"}, {"n": ""}, {"n": None}]
+    fields = [{"id": "n", "type": "text", "info": {"label": "N"}}]
+    await api.ok("datastore_create", resource_id=resource, fields=fields, records=records)
+    await api.ok("datastore_create", resource_id=resource, fields=[{"id": "n", "type": "int"}])
+    assert [row["n"] for row in await api.rows(resource)] == ["1", "2", "", None]
+    await api.ok("datastore_create", resource_id=resource, fields=[{"id": "n", "type": "int"}], convert=True)
+    assert [row["n"] for row in await api.rows(resource)] == [1, 2, None, None]
+    info = await api.ok("datastore_info", id=resource)
+    assert info["fields"][0]["info"] == {"label": "N"}
+    assert [row["_id"] for row in await api.rows(resource, q="2")] == [2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "values", "expected"),
+    [
+        ("int", "text", [1, None], ["1", None]),
+        ("float8", "int", [1.5, 2.4], [2, 2]),
+        ("text", "timestamp", ["2026-01-01", ""], ["2026-01-01T00:00:00.000", None]),
+        ("timestamp", "date", ["2026-01-01T10:00:00"], ["2026-01-01"]),
+        ("json", "text", ["x", {"a": 1}, 5], ["x", '{"a": 1}', "5"]),
+        ("text", "json", ['{"a": 1}', "7"], [{"a": 1}, 7]),
+        ("int", "json", [1, None], [1, None]),
+        ("text", "int[]", ["{1,2}", ""], [[1, 2], None]),
+        ("int", "bigint", [1], [1]),
+        ("numeric", "numeric(5,1)", [1.25], [1.3]),
+        ("bool", "int", [True, False], [1, 0]),
+    ],
+)
+async def test_conversions(api: Api, resource: str, old: str, new: str, values: list[Any], expected: list[Any]) -> None:
+    records = [{"c": value} for value in values]
+    await api.ok("datastore_create", resource_id=resource, fields=[{"id": "c", "type": old}], records=records)
+    await api.ok("datastore_create", resource_id=resource, fields=[{"id": "c", "type": new}], convert=True)
+    assert [row["c"] for row in await api.rows(resource)] == expected
+
+
+async def test_what_does_not_convert_is_told_and_nothing_changes(api: Api, resource: str) -> None:
+    records = [{"n": str(number), "m": "x"} for number in range(5)] + [{"n": "many"}, {"n": "many"}, {"n": "1.5"}]
+    fields = [{"id": "n", "type": "text"}, {"id": "m", "type": "text"}]
+    await api.ok("datastore_create", resource_id=resource, fields=fields, records=records)
+    wanted = [{"id": "n", "type": "int"}, {"id": "m", "type": "varchar(9)"}, {"id": "new", "type": "int"}]
+    error = await api.refused(409, "datastore_create", resource_id=resource, fields=wanted, convert=True)
+    assert error == {"fields": ['"n": 3 values cannot be converted to int4, such as "many" (_id 6), "1.5" (_id 8)']}
+    found = await api.ok("datastore_search", resource_id=resource)
+    assert [field["type"] for field in found["fields"]] == ["int", "text", "text"]
+    error = await api.refused(
+        409, "datastore_create", resource_id=resource, fields=[{"id": "n", "type": "int; x"}], convert=True
+    )
+    assert error == {"fields": ['"int; x" is not a valid field type']}
+
+
+async def index_definitions(services: Any, resource_id: str) -> dict[str, str]:
+    rows = await services.database.owner.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = $1 AND indexname NOT LIKE '%pkey'", resource_id
+    )
+    return {row["indexname"]: row["indexdef"] for row in rows}
+
+
+async def test_indexes_are_replaced_and_never_doubled(api: Api, books: str, services: Any) -> None:
+    await api.ok("datastore_create", resource_id=books, indexes=["title", ["title", "pages"]])
+    before = await index_definitions(services, books)
+    assert len(before) == 3
+    await api.ok("datastore_create", resource_id=books, indexes=["title", "title,pages"], primary_key="isbn")
+    assert await index_definitions(services, books) == before
+    wanted = [{"fields": "title", "type": "trigram"}, {"fields": ["title"], "type": "fulltext"}]
+    await api.ok("datastore_create", resource_id=books, indexes=wanted, primary_key=[])
+    after = await index_definitions(services, books)
+    assert len(after) == 2
+    assert not after.keys() & before.keys()
+    assert sum("gin_trgm_ops" in definition for definition in after.values()) == 1
+    for bad in (
+        [{"fields": "title", "type": "hash"}],
+        [{"type": "btree"}],
+        [5],
+        [{"fields": "a,b", "type": "trigram"}],
+    ):
+        await api.refused(409, "datastore_create", resource_id=books, indexes=bad)
+
+
+async def test_the_language_of_a_table(api: Api, resource: str) -> None:
+    records = [{"t": "die Häuser laufen"}, {"t": "das Haus lief"}]
+    await api.ok("datastore_create", resource_id=resource, records=records, language="german")
+    assert len(await api.rows(resource, q="haus")) == 2
+    assert len(await api.rows(resource, q="Hauser", language="simple")) == 0
+    await api.ok("datastore_create", resource_id=resource, language="english")
+    assert len(await api.rows(resource, q="haus")) == 1
+    error = await api.refused(409, "datastore_create", resource_id=resource, language="klingon")
+    assert error == {"language": ['"klingon" is not a text-search configuration']}
+
+
+async def test_readers_do_not_wait_for_a_change_of_the_table(api: Api, books: str, services: Any, dataset: str) -> None:
+    """While a long read holds the table, a change waits; readers that come meanwhile pass."""
+    async with services.database.reader.acquire() as connection, connection.transaction():
+        await connection.fetch(f'SELECT * FROM "{dataset}"."{books}"')
+        change = asyncio.create_task(
+            api.ok("datastore_create", resource_id=books, fields=[{"id": "late", "type": "int"}])
+        )
+        for _ in range(20):
+            # Behind a change that waits for its lock in the queue, this would wait for the long read too.
+            assert len(await api.rows(books)) == 3
+            await asyncio.sleep(0.02)
+        assert not change.done()
+    await change
+    assert "late" in (await api.rows(books))[0]

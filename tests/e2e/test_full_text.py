@@ -146,3 +146,23 @@ async def test_changed_columns_stay_searchable(call: CallAction, services: Servi
     await call("datastore_create", resource_id=table, fields=kept, delete_fields=True)
     assert ids(await call("datastore_search", resource_id=table, q="zebra")) == []
     assert ids(await call("datastore_search", resource_id=table, q="cambridge")) == [1]
+
+
+async def test_similar(call: CallAction, resource: str) -> None:
+    names = ["Kurt Schwitters", "Gerhard Richter", "Gerhard Rihter Museum", "Paula Modersohn-Becker"]
+    records = [{"name": name} for name in names]
+    await call("datastore_create", resource_id=resource, records=records)
+    with pytest.raises(ValidationError) as caught:
+        await call("datastore_search", resource_id=resource, similar={"name": "richter"})
+    assert caught.value.fields == {"similar": ['"name" has no index of type trigram']}
+    await call("datastore_create", resource_id=resource, indexes=[{"fields": "name", "type": "trigram"}])
+    found = await call("datastore_search", resource_id=resource, similar={"name": "Gerhard Richter"})
+    assert [row["name"] for row in found["records"]] == names[1:3]
+    assert found["records"][0]["similarity name"] == 1
+    assert found["total"] == 2
+    found = await call("datastore_search", resource_id=resource, similar='{"name": "schwiters"}', fields="_id")
+    assert found["records"] == [{"_id": 1}]
+    for bad in ({"nope": "x"}, {"name": 5}, "x", [1]):
+        with pytest.raises(ValidationError) as caught:
+            await call("datastore_search", resource_id=resource, similar=bad)
+        assert list(caught.value.fields) == ["similar"]

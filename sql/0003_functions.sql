@@ -1,0 +1,68 @@
+-- Functions and sequences that sysadmins make, triggers of tables, and the list of tables that everybody may search.
+-- ":triggers" stands for the role that functions run as: it may read and write the rows of datasets, and nothing else.
+
+CREATE SCHEMA datastore_functions;
+GRANT USAGE ON SCHEMA datastore_functions TO :triggers;
+
+-- The functions of the table's triggers, in the order in which they fire.
+ALTER TABLE datastore.tables ADD COLUMN triggers text[] NOT NULL DEFAULT '{}';
+
+-- Tables that are older than the role. (New ones: see datastore/tables/define.py.)
+DO $$
+DECLARE
+    existing record;
+BEGIN
+    FOR existing IN
+        SELECT registry.dataset_id, registry.resource_id
+        FROM datastore.tables AS registry
+        JOIN pg_namespace AS namespace ON namespace.nspname = registry.dataset_id
+        JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = registry.resource_id
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO :triggers', existing.dataset_id);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO :triggers',
+                       existing.dataset_id, existing.resource_id);
+    END LOOP;
+END $$;
+
+-- Counts the rows that trigger functions add to and take from a table, per transaction, in a setting of this name and
+-- the table's oid; datastore/tables/registry.py adds them up. What our own statements write is counted there.
+CREATE FUNCTION datastore.count_nested() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    counter text := 'datastore.nested_' || TG_RELID;
+    change bigint := CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END;
+BEGIN
+    PERFORM pg_catalog.set_config(
+        counter, (coalesce(nullif(pg_catalog.current_setting(counter, true), ''), '0')::bigint + change)::text, true);
+    RETURN NULL;
+END $$;
+
+-- The rows of _table_metadata that an actor may see: tables, and aliases as pointers to them.
+CREATE FUNCTION datastore.table_metadata(actor_id text, sysadmin boolean, actor_groups text[])
+    RETURNS TABLE (_id text, name name, oid oid, alias_of name)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1000
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH visible AS (
+            SELECT registry.resource_id, class.oid
+            FROM datastore.tables AS registry
+            JOIN datastore.datasets AS dataset ON dataset.id = registry.dataset_id
+            JOIN pg_catalog.pg_namespace AS namespace ON namespace.nspname = registry.dataset_id
+            JOIN pg_catalog.pg_class AS class
+                ON class.relnamespace = namespace.oid AND class.relname = registry.resource_id
+            WHERE datastore.may_read(dataset, actor_id, sysadmin, actor_groups)
+        ),
+        entry AS (
+            SELECT resource_id AS name, oid, NULL AS alias_of FROM visible
+            UNION ALL
+            SELECT alias.name, visible.oid, visible.resource_id
+            FROM visible JOIN datastore.aliases AS alias ON alias.resource_id = visible.resource_id
+        )
+        SELECT left(encode(sha256(convert_to(concat_ws('/', entry.alias_of, entry.name), 'UTF8')), 'hex'), 17),
+               entry.name::name, entry.oid, entry.alias_of::name
+        FROM entry
+        WHERE NOT starts_with(entry.name, '_');
+    END;
+REVOKE EXECUTE ON FUNCTION datastore.table_metadata FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION datastore.table_metadata TO :reader;
