@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -13,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.test_datastore import Api
-
-CallAction = Callable[..., Awaitable[Any]]
 
 FLIGHTS: list[dict[str, Any]] = [
     {"carrier": "AA", "delay": 5, "fare": "100.10", "at": "2013-01-01T05:17:00", "day": "2013-01-01", "speed": 7.5},
@@ -107,7 +103,8 @@ async def test_numbers_keep_their_digits(client: httpx.AsyncClient, flights: str
 async def test_get_takes_the_short_form_and_json(client: httpx.AsyncClient, flights: str) -> None:
     async def groups(**parameters: str) -> Any:
         response = await client.get(
-            "/api/3/action/datastore_aggregate", params={"resource_id": flights, "records_format": "lists", **parameters}
+            "/api/3/action/datastore_aggregate",
+            params={"resource_id": flights, "records_format": "lists", **parameters},
         )
         assert response.status_code == 200, response.text
         return response.json()["result"]["records"]
@@ -168,18 +165,20 @@ async def test_sorted_pages_of_groups(anonymous: Api, flights: str) -> None:
 
 
 async def test_csv_and_tsv(anonymous: Api, flights: str) -> None:
-    for records_format, text in (("csv", 'AA,2,0.8\nUA,2,\n,1,\n'), ("tsv", "AA\t2\t0.8\nUA\t2\t\n\t1\t\n")):
+    for records_format, text in (
+        ("csv", "AA,2,200.30,{null}\nUA,2,0.30,{null}\n,1,7,{null}\n"),
+        ("tsv", "AA\t2\t200.30\t{null}\nUA\t2\t0.30\t{null}\n\t1\t7\t{null}\n"),
+    ):
         found = await anonymous.ok(
             "datastore_aggregate",
             resource_id=flights,
             group_by="carrier",
-            aggregates=["count", "stddev(fare)"],
+            aggregates=["count", "sum(fare)", "max(tags)"],
             records_format=records_format,
             filters={"carrier": ["AA", "UA", None]},
         )
-        expected = text.replace("0.8", "0.07071067811865475")
-        assert found["records"].startswith(expected[:20])
-        assert found["records"].count("\n") == found["total"] == 3
+        assert found["records"] == text.format(null="null")
+        assert found["total"] == 3
 
 
 async def test_aliases_and_table_metadata(api: Api, flights: str) -> None:
@@ -308,7 +307,7 @@ async def test_stats_of_every_column(anonymous: Api, flights: str) -> None:
     }
     delay = columns["delay"]
     assert (delay["min"], delay["max"], delay["mean"], delay["distinct"]) == (-3, 40, 13.5, 4)
-    assert delay["stddev"] == pytest.approx(18.733, abs=0.001)
+    assert delay["stddev"] == pytest.approx(18.699, abs=0.001)
     assert delay["histogram"] == {"edges": [-3, 12, 27, 42], "counts": [2, 1, 1]}
     assert columns["fare"]["histogram"] == {"edges": [0.3, 33.6, 66.9, 100.2], "counts": [2, 0, 2]}
     assert columns["at"]["min"] == "2013-01-01T05:17:00.000"
@@ -333,7 +332,8 @@ async def test_stats_of_every_column(anonymous: Api, flights: str) -> None:
 
 async def test_stats_of_some_columns(client: httpx.AsyncClient, flights: str) -> None:
     response = await client.get(
-        "/api/3/action/datastore_stats", params={"resource_id": flights, "fields": "_id,delay", "filters": '{"delay": 5}'}
+        "/api/3/action/datastore_stats",
+        params={"resource_id": flights, "fields": "_id,delay", "filters": '{"delay": 5}'},
     )
     row, delay = response.json()["result"]["fields"]
     assert (row["id"], row["type"], row["min"], row["max"]) == ("_id", "int", 1, 1)
@@ -415,7 +415,7 @@ async def test_changes_show_at_once(api: Api, flights: str, action: str) -> None
 
 
 _words = st.sampled_from(
-    ["carrier", "delay", "fare", "at", "day", "speed", "tags", "extra", "_id", "count", "sum", "", "a, b", "é", "\0", "1"]
+    ["carrier", "delay", "fare", "at", "day", "speed", "tags", "extra", "_id", "count", "sum", "", "a, b", "é", "1"]
 )
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _words | st.text(),
@@ -438,54 +438,65 @@ _objects = st.fixed_dictionaries(
     },
 )
 _terms = _values | _calls | _objects | st.lists(_calls | _objects | _words, max_size=4)
-
-
-@settings(max_examples=150)
-@given(
-    soup=st.fixed_dictionaries(
-        {},
-        optional={
-            "group_by": _terms,
-            "aggregates": _terms,
-            "sort": _values | st.lists(_words),
-            "limit": _values,
-            "offset": _values,
-            "records_format": st.sampled_from(["objects", "lists", "csv", "tsv", "xml"]),
-            "include_total": _values,
-            "fields": _values | st.lists(_words),
-            "top": _values,
-            "buckets": _values,
-            "filters": _values,
-            "q": _values,
-            "plain": _values,
-            "language": _values,
-        },
-    )
-)
-async def test_no_parameters_are_an_internal_error(api: Api, soup_table: str, soup: dict[str, Any]) -> None:
-    for action in ACTIONS:
-        known = {"fields", "top", "buckets"} if action == "datastore_aggregate" else {"group_by", "aggregates", "sort"}
-        parameters = {name: value for name, value in soup.items() if name not in known}
-        if action == "datastore_stats":
-            parameters = {
-                name: value
-                for name, value in parameters.items()
-                if name not in ("limit", "offset", "records_format", "include_total")
-            }
-        response = await api.post(action, resource_id=soup_table, **parameters)
-        assert response.status_code in (200, 409), response.text
+_selection = {"filters": _values, "q": _values, "plain": _values, "language": _values, "x": _values}
+_aggregate = {
+    "group_by": _terms,
+    "aggregates": _terms,
+    "sort": _values | st.lists(_words),
+    "limit": _values,
+    "offset": _values,
+    "records_format": st.sampled_from(["objects", "lists", "csv", "tsv", "xml"]),
+    "include_total": _values,
+}
+_stats = {"fields": _values | st.lists(_words), "top": _values, "buckets": _values}
 
 
 @pytest.fixture
-async def soup_table(api: Api, dataset: str) -> str:
-    odd: list[dict[str, Any]] = [
+async def odd(api: Api, dataset: str) -> str:
+    """A table with the values at which computations break."""
+    records: list[dict[str, Any]] = [
         {"carrier": "", "delay": -(2**31), "fare": "NaN", "at": "infinity", "day": "-infinity", "speed": "-Infinity"},
         {"carrier": "\\N", "delay": 2**31 - 1, "fare": "1e1000", "at": "4713-01-01 BC", "day": "5874897-12-31"},
         {"tags": ["a", None], "extra": {"a": [1]}, "speed": 1.7e308, "at": "294276-12-31", "day": "4713-01-01 BC"},
         {"tags": [], "extra": [], "speed": -1.7e308, "fare": "-1e-1000"},
     ]
-    return await create(api, dataset, FLIGHTS + odd)
+    return await create(api, dataset, FLIGHTS + records)
 
 
-def exact(text: bytes) -> Any:
-    return json.loads(text, parse_float=Decimal)
+@settings(max_examples=200)
+@given(
+    soup=st.fixed_dictionaries({}, optional=_aggregate) | st.fixed_dictionaries({}, optional=_selection | _aggregate)
+)
+async def test_no_parameters_of_aggregate_are_an_internal_error(api: Api, odd: str, soup: dict[str, Any]) -> None:
+    response = await api.post("datastore_aggregate", resource_id=odd, **soup)
+    assert response.status_code in (200, 400, 409), response.text
+
+
+@given(soup=st.fixed_dictionaries({}, optional=_stats) | st.fixed_dictionaries({}, optional=_selection | _stats))
+async def test_no_parameters_of_stats_are_an_internal_error(api: Api, odd: str, soup: dict[str, Any]) -> None:
+    response = await api.post("datastore_stats", resource_id=odd, **soup)
+    assert response.status_code in (200, 400, 409), response.text
+
+
+async def test_stats_of_odd_values(api: Api, odd: str) -> None:
+    found = await api.ok("datastore_stats", resource_id=odd)
+    columns = {column["id"]: column for column in found["fields"]}
+    assert columns["delay"]["histogram"]["counts"] == [1, *[0] * 9, 4, *[0] * 8, 1]
+    # The squares of these are no float8.
+    assert (columns["speed"]["mean"], columns["speed"]["stddev"]) == (None, None)
+    assert columns["speed"]["histogram"]["edges"][0] == -1.7e308
+    assert sum(columns["speed"]["histogram"]["counts"]) == 5
+    assert columns["day"]["min"] == "4713-01-01 BC"
+    assert columns["day"]["max"] == columns["day"]["histogram"]["edges"][-1] == "5874897-12-31"
+    assert columns["at"]["histogram"]["edges"][0] == columns["at"]["min"] == "4713-01-01T00:00:00.000 BC"
+    assert columns["at"]["histogram"]["edges"][-1] == columns["at"]["max"] == "294276-12-31T00:00:00.000"
+    assert columns["tags"]["top_values"] == [{"value": [], "count": 1}, {"value": ["a", None], "count": 1}]
+
+
+async def test_long_values_are_counted_but_not_compared(api: Api, dataset: str) -> None:
+    records = [{"carrier": "x" * 200_000 + str(number)} for number in range(3)] + [{"carrier": "y"}] * 2
+    found = await api.ok("datastore_stats", resource_id=await create(api, dataset, records), fields="carrier")
+    column = found["fields"][0]
+    assert (column["count"], column["distinct"], column["approximate"], found["approximate"]) == (5, 4, True, True)
+    assert (column["min"], column["max"]) == ("y", "y")
+    assert column["top_values"] == [{"value": "y", "count": 2}]

@@ -89,7 +89,8 @@ async def test_the_list_follows_the_dataset(api: Api, anonymous: Api, world: Wor
 
 async def test_rows_and_fields(anonymous: Api, world: World, services: Services) -> None:
     found = await anonymous.ok(
-        "datastore_search", id=METADATA, filters={"name": [world.public, world.public_alias]}, sort="alias_of nulls first"
+        "datastore_search", id=METADATA, filters={"name": [world.public, world.public_alias]},
+        sort="alias_of nulls first",
     )  # fmt: skip
     assert found["resource_id"] == METADATA
     assert found["total"] == 2
@@ -159,6 +160,26 @@ async def test_cursors(anonymous: Api, world: World) -> None:
             paged += [row["_id"] for row in found["records"]]
             cursor = found.get("next_cursor")
         assert paged == whole
+
+
+async def test_next_page(anonymous: Api, world: World) -> None:
+    for sort in ("", "_id desc"):
+        whole = await anonymous.rows(METADATA, sort=sort, limit=4)
+        first = await anonymous.ok("datastore_search", resource_id=METADATA, sort=sort, limit=2, include_next_page=True)
+        assert first["records"] == whole[:2]
+        operator = "lt" if sort else "gt"
+        assert first["next_page"] == {"_id": {operator: whole[1]["_id"]}}
+        assert await anonymous.rows(METADATA, sort=sort, limit=2, filters=first["next_page"]) == whole[2:]
+
+
+async def test_analysis(anonymous: Api, world: World) -> None:
+    found = await anonymous.ok(
+        "datastore_aggregate", resource_id=METADATA, filters={"alias_of": world.public}, group_by="alias_of",
+        aggregates={"n": {"function": "count"}},
+    )  # fmt: skip
+    assert found["records"] == [{"alias_of": world.public, "n": 1}]
+    stats = await anonymous.ok("datastore_stats", resource_id=METADATA, fields="alias_of")
+    assert stats["fields"] != []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every type: what is accepted, how it is reported and how it looks in each format (datastore-api.md §3.4, 3.6, 3.7)."""
+"""Every type: what is accepted, how it is reported and how it looks (datastore-api.md §3.4, 3.6, 3.7)."""
 
 from __future__ import annotations
 

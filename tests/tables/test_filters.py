@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -252,8 +253,8 @@ def operands(name: str) -> dict[str, list[Any]]:
     values = WANTED[name]
     lists = [[], [None], [values[0]], [values[1], values[-1]], [values[2], None, values[0]]]
     found: dict[str, list[Any]] = {
-        **dict.fromkeys(("eq", "ne"), [None, *values]),
-        **dict.fromkeys(("in", "nin"), [*lists, values]),
+        **{operator: [None, *values] for operator in ("eq", "ne")},
+        **{operator: [*lists, values] for operator in ("in", "nin")},
         "is_null": [True, False],
     }
     if name != "j":  # its order of unlike values is PostgreSQL's own affair
@@ -263,7 +264,7 @@ def operands(name: str) -> dict[str, list[Any]]:
         found |= dict.fromkeys(("contains", "icontains", "startswith"), PARTS)
         found |= dict.fromkeys(("like", "ilike"), PATTERNS)
     if name == "ta":
-        found |= dict.fromkeys(("contains", "overlaps"), [*values, "a", "a,b"])
+        found |= {operator: [*values, "a", "a,b"] for operator in ("contains", "overlaps")}
     if name == "j":
         found["contains"] = values
     return found
@@ -382,7 +383,7 @@ def _native(name: str, value: Any) -> Any:
         case "b":
             return str(value).lower() in ("true", "1", "yes", "t")
         case "ts":
-            return value.replace("T", " ").ljust(26, "0") if "." in value else value.replace("T", " ") + ".000000"
+            return datetime.datetime.fromisoformat(value)
         case _:
             # NULLs in arrays are equal to each other and come last.
             return [(member is None, member or "") for member in value]
