@@ -25,6 +25,7 @@ from typing import Any, Self
 import orjson
 import psutil
 
+from benchmarks import sample
 from datastore.postgres.embedded import EmbeddedPostgres, connection_dsn
 from datastore.settings import Settings
 
@@ -172,18 +173,9 @@ class Service(AbstractContextManager["Service"]):
 
     def _serve(self) -> ServerProcess:
         port = free_port()
-        code = (
-            "import sys; from rich.console import Console; from datastore.serving import serve;"
-            "from datastore.settings import Settings; sys.exit(serve(Settings(), Console()))"
-        )
-        command = [sys.executable, "-c", code]
-        environment = {
-            "DATASTORE_SYSADMIN_TOKEN": self.token,
-            "DATASTORE_DATA_DIR": str(self.folder),
-            "DATASTORE_PORT": str(port),
-            "DATASTORE_WORKERS": str(self.workers),
-            "DATASTORE_DEMO": "false",
-        }
+        command = [str(Path(sys.executable).with_name("datastore")), "serve", "--no-demo"]
+        command += ["--data-dir", str(self.folder), "--port", str(port), "--workers", str(self.workers)]
+        environment = {"DATASTORE_SYSADMIN_TOKEN": self.token}
         return ServerProcess(command, environment, port, "/readyz", self.folder / "service.log")
 
     def action(self, name: str, /, **parameters: Any) -> Any:
@@ -236,9 +228,8 @@ class Service(AbstractContextManager["Service"]):
     def fill(self, resource_id: str, query: str) -> None:
         """Put the rows of a query into the table past the API, which would build a full-text index afterwards."""
         table = self.sql_name(resource_id)
-        columns = "station, serial, reading, price, valid, measured_at, day, code, place, remark"
         self.psql(
-            f"INSERT INTO {table} ({columns}) {query}",
+            f"INSERT INTO {table} ({sample.COLUMNS}) {query}",
             f"UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table}), version = version + 1"
             f" WHERE resource_id = '{resource_id}'",
             f"VACUUM (ANALYZE) {table}",

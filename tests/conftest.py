@@ -40,9 +40,14 @@ hypothesis_settings.register_profile(
     "datastore",
     deadline=None,  # a noisy machine is no failure
     max_examples=50,
+    derandomize=True,  # the same examples in every run: a red run is never a matter of luck
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-hypothesis_settings.load_profile("datastore")
+# Other examples in every run: HYPOTHESIS_PROFILE=explore make test
+hypothesis_settings.register_profile(
+    "explore", hypothesis_settings.get_profile("datastore"), derandomize=False, max_examples=200, print_blob=True
+)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "datastore"))
 
 
 class _Server:

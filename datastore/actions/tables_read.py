@@ -32,6 +32,7 @@ from datastore.tables import describe, search
 from datastore.tables.matching import Match
 from datastore.tables.names import ID
 from datastore.tables.schema import TableSchema
+from datastore.tables.sorting import ID_TERM
 
 
 def _query(value: Any) -> Any:
@@ -71,7 +72,9 @@ class Selection(OfResource):
     """Which rows of a table."""
 
     resource_id: RequiredText = Field(description="Id or alias of the table; `id` means the same.")
-    filters: Json = Field(None, description="Conditions: an object of column: value or list, or a list of such.")
+    filters: Json = Field(
+        None, description='Conditions: an object of column: value, list or operators (`{"gte": 1}`), or a list of such.'
+    )
     q: Query = Field(None, description="Full text: words to find anywhere in a row, or an object of column: words.")
     full_text: Text = Field(None, description="Words to find anywhere in a row, beside `q` by column.")
     plain: Boolean = Field(True, description="False: `q` is in PostgreSQL's query language (`&`, `|`, `!`, `word:*`).")
@@ -194,7 +197,9 @@ def _next(request: search.Search, plan: search.Plan, found: search.Found) -> dic
         result["next_cursor"] = cursors.encode(plan.terms, found.last or []) if more else None
     if request.include_next_page and found.last is not None and len(plan.terms) == 1:
         operator = "lt" if plan.terms[0].descending else "gt"
-        result["next_page"] = {ID: {operator: int(found.last[0] or 0)}}
+        [last] = found.last
+        # A virtual table may have a text there.
+        result["next_page"] = {ID: {operator: int(last or 0) if plan.terms[0].type == ID_TERM.type else last}}
     return result
 
 

@@ -60,6 +60,8 @@ def _known(error: Exception) -> DataStoreError:
         return error
     if isinstance(error, asyncpg.QueryCanceledError):
         return ValidationError({"query": ["Query took too long"]})
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return Unavailable("The table is being changed at the moment. Please try again")
     if isinstance(error, CONNECTION_LOST):
         log.warning("database unavailable", exc_info=error)
         return Unavailable("The database cannot be reached at the moment. Please try again")

@@ -25,6 +25,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 import datastore
 from datastore.postgres.database import Database
+from datastore.postgres.reads import ReadPool
 
 _FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 _REFRESH_SECONDS = 5.0
@@ -81,7 +82,11 @@ def stop() -> None:
 
 def measure(database: Database) -> None:
     """Measure this worker's pools."""
-    pools: dict[str, asyncpg.Pool] = {"owner": database.owner, "reader": database.reader, "public": database.public}
+    pools: dict[str, asyncpg.Pool | ReadPool] = {
+        "owner": database.owner,
+        "reader": database.reader,
+        "public": database.public,
+    }
     for name, pool in pools.items():
         _connections.labels(name, "open").set(pool.get_size())
         _connections.labels(name, "idle").set(pool.get_idle_size())

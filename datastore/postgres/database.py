@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from datastore.errors import Unavailable
 from datastore.postgres.notifications import CHANNEL, Notifications
+from datastore.postgres.reads import ReadPool
 from datastore.postgres.roles import role_password
 from datastore.settings import Settings
 
@@ -65,8 +66,8 @@ class Database:
         dsn: str,
         settings: Settings,
         owner: asyncpg.Pool,
-        reader: asyncpg.Pool,
-        public: asyncpg.Pool,
+        reader: ReadPool,
+        public: ReadPool,
         notifications: Notifications,
     ) -> None:
         self._dsn = dsn
@@ -80,23 +81,21 @@ class Database:
     @classmethod
     async def connect(cls, dsn: str, settings: Settings) -> Database:
         """Open the pools. ``dsn`` is the owner's address. Raises what asyncpg raises when it cannot connect."""
-        owner = _pool(dsn, settings, settings.write_timeout, lock_timeout=f"{int(settings.lock_timeout * 1000)}ms")
-        read_only = partial(
-            _pool, dsn, settings, settings.read_timeout, default_transaction_read_only="on", lock_timeout="5s"
-        )
-        reader = read_only(user=settings.reader_role)
-        public = read_only(user=settings.public_role)
+        owner = _pool(dsn, settings)
+        reader, public = (_read_pool(dsn, settings, role) for role in (settings.reader_role, settings.public_role))
         connect = partial(connect_as_owner, dsn, settings)
         database = cls(dsn, settings, owner, reader, public, Notifications(connect))
-        opened: list[asyncpg.Pool] = []
+        opened: list[asyncpg.Pool | ReadPool] = []
         try:
-            for pool in (owner, reader, public):
-                await pool
+            await owner
+            opened.append(owner)
+            for pool in (reader, public):
+                await pool.open()
                 opened.append(pool)
             await database.notifications.start()
         except BaseException:
-            for pool in opened:
-                pool.terminate()
+            for each in opened:
+                each.terminate()
             raise
         return database
 
@@ -185,17 +184,20 @@ _SESSION = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "jit": "off",
+    # Every value is planned for: the plan is the best for it, and one of a wrong type is refused even where no row is
+    # there to be compared with it. Statements without arguments are still planned once.
+    "plan_cache_mode": "force_custom_plan",
 }
 
 
-def _pool(dsn: str, settings: Settings, timeout: float, user: str | None = None, **session: str) -> asyncpg.Pool:
-    arguments: dict[str, Any] = {}
-    if user is not None:
-        arguments = {"user": user, "password": role_password(settings, user)}
-        dsn = _without_credentials(dsn)
+def _pool(dsn: str, settings: Settings) -> asyncpg.Pool:
+    """The owner's connections."""
+    limits = {
+        "statement_timeout": f"{int(settings.write_timeout * 1000)}ms",
+        "lock_timeout": f"{int(settings.lock_timeout * 1000)}ms",
+    }
     return asyncpg.create_pool(
         dsn,
-        **arguments,
         min_size=1,
         max_size=settings.pool_size,
         max_inactive_connection_lifetime=0,
@@ -203,8 +205,35 @@ def _pool(dsn: str, settings: Settings, timeout: float, user: str | None = None,
         statement_cache_size=1024,
         init=_decode_json_as_bytes,
         reset=_no_reset,
-        server_settings={**_SESSION, "statement_timeout": f"{int(timeout * 1000)}ms", **session},
+        server_settings={**_SESSION, **limits},
     )
+
+
+def _read_pool(dsn: str, settings: Settings, role: str) -> ReadPool:
+    """The connections of a role that only reads."""
+    limits = {
+        "statement_timeout": f"{int(settings.read_timeout * 1000)}ms",
+        "default_transaction_read_only": "on",
+        "lock_timeout": "5s",
+    }
+
+    async def connect() -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            _without_credentials(dsn),
+            user=role,
+            password=role_password(settings, role),
+            timeout=settings.connect_timeout,
+            statement_cache_size=1024,
+            server_settings={**_SESSION, **limits},
+        )
+        try:
+            await _decode_json_as_bytes(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    return ReadPool(connect, settings.pool_size)
 
 
 def _without_credentials(dsn: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 import msgspec
 
+from datastore.postgres.binary_copy import copy_records as copy_rows
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import literal, qualified
 from datastore.postgres.translate import about_input, record_error
@@ -62,13 +62,13 @@ async def copy_strict(
 
     ``required``: every record has every column.
     """
-    rows = decoding.strict_rows(raw, columns, required, target.numbered) if columns else None
+    rows = await decoding.strict_rows(raw, columns, required, target.numbered) if columns else None
     if rows is None:
         return None
     try:
         async with tx.connection.transaction():
-            return await _binary(tx, target, columns, rows)
-    except (decoding.Refused, asyncpg.InterfaceError, ValueError, TypeError, OverflowError):
+            return await copy_rows(tx.connection, target.schema, target.table, target.names(columns), rows)
+    except (asyncpg.InterfaceError, ValueError, TypeError, OverflowError):
         if tx.connection.is_closed():
             raise
         return None
@@ -76,15 +76,6 @@ async def copy_strict(
         if not about_input(error):
             raise
         return None
-
-
-async def _binary(
-    tx: Transaction, target: Target, columns: Sequence[Column], rows: AsyncIterator[tuple[Any, ...]]
-) -> int:
-    status = await tx.connection.copy_records_to_table(
-        target.table, schema_name=target.schema, columns=target.names(columns), records=rows
-    )
-    return int(status.split()[-1])
 
 
 async def copy_text(

@@ -162,7 +162,7 @@ async def set_language(tx: Transaction, schema: TableSchema, language: str) -> T
     Raises :class:`ValidationError` ``language`` if the server has no such text-search configuration.
     """
     known = await tx.connection.fetchval(
-        "SELECT true FROM pg_ts_config WHERE cfgname = $1 AND cfgnamespace = 'datastore'::regnamespace", language
+        "SELECT true FROM pg_ts_config WHERE cfgname::text = $1 AND cfgnamespace = 'datastore'::regnamespace", language
     )
     if not known:
         raise ValidationError({"language": [f'"{printable(language)}" is not a text-search configuration']})

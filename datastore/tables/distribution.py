@@ -21,7 +21,7 @@ from datastore.tables.outputs import TIMES, comparable, finite
 from datastore.tables.schema import Column
 from datastore.tables.types import FLOATS, INTEGERS
 
-_LAST_DAY = 2145042906  # 5874897-12-31, in days since 1970: the last date that PostgreSQL has
+_LAST_DAY = 2145042905  # 5874897-12-31, in days since 1970: the last date that PostgreSQL has
 _LAST_INTEGER = 2**63 - 1
 _DAY = 86_400_000_000  # microseconds
 

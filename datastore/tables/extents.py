@@ -36,6 +36,8 @@ class Extent(msgspec.Struct, frozen=True):
     """The least and the greatest value as PostgreSQL writes a number: of a date the day since 1970, of a timestamp the
     microsecond. For histograms; None without any finite value."""
     high: str | None = None
+    infinite: bool | None = None
+    """One of them is infinite or NaN: then the scan is worth another one that leaves such values out."""
 
 
 def has_order(column: Column) -> bool:
@@ -60,44 +62,50 @@ def is_short(column: Column, sql: str) -> str | None:
     return None if column.type in ("bool", "uuid") else f"pg_column_size({sql}) <= {LONG}"
 
 
-def plan(columns: Sequence[Column], source: str, moments: bool, milliseconds: bool) -> str:
+def plan(columns: Sequence[Column], source: str, *, finite_only: bool, moments: bool, milliseconds: bool) -> str:
     """The statement for up to 99 columns: a JSON list of the number of rows and an object a column.
 
-    ``source`` is the FROM clause with the rows ``t``. ``moments`` asks for mean and deviation of all numbers: their
-    computation may overflow, but not of integers.
+    ``source`` is the FROM clause with the rows ``t``. ``finite_only`` leaves out infinities and NaN, at the price of
+    comparing every value. ``moments`` asks for mean and deviation of all numbers: their computation may overflow, but
+    not of integers.
     """
     aggregates, objects = ["count(*) AS total"], ["a.total"]
     for number, column in enumerate(columns):
         sql = f"t.{identifier(column.name)}"
+        value = f"CASE WHEN {finite(sql)} THEN {sql} END" if finite_only and _has_infinities(column) else sql
         aggregates.append(f"count({sql}) AS count{number}")
         members = [f"'count', a.count{number}"]
         if has_order(column):
-            aggregates += _extremes(column, sql, number)
-            for key, name in (("min", f"low{number}"), ("max", f"high{number}")):
-                members.append(f"'{key}', {render.as_json(Column(name, column.type, ''), milliseconds, 'a')}")
-                if has_histogram(column):
-                    members.append(f"'{name.rstrip('0123456789')}', {_position(column, f'a.{name}')}::text")
+            short = is_short(column, sql)
+            condition = f" FILTER (WHERE {short})" if short else ""
+            aggregates.append(f"min({value}){condition} AS low{number}, max({value}){condition} AS high{number}")
+            members += _bounds(column, number, milliseconds)
         if has_moments(column) and (moments or column.type in INTEGERS):
-            value = _finite_value(column, f"{sql}::float8" if column.type in FLOATS else sql)
+            is_float = column.type in FLOATS
             for key, aggregate in (("mean", "avg"), ("stddev", "stddev")):
-                aggregates.append(f"{aggregate}({value}) AS {key}{number}")
-                found = f"a.{key}{number}"
-                members.append(f"'{key}', {found if column.type in FLOATS else f'trim_scale({found})'}")
+                aggregates.append(f"{aggregate}({value}{'::float8' if is_float else ''}) AS {key}{number}")
+                members.append(f"'{key}', a.{key}{number}" if is_float else f"'{key}', trim_scale(a.{key}{number})")
         objects.append(f"json_build_object({', '.join(members)})")
     return f"SELECT json_build_array({', '.join(objects)}) FROM (SELECT {', '.join(aggregates)} {source}) AS a"
 
 
-def _extremes(column: Column, sql: str, number: int) -> list[str]:
-    short = is_short(column, sql)
-    condition = f" FILTER (WHERE {short})" if short else ""
-    value = _finite_value(column, sql)
-    return [f"min({value}){condition} AS low{number}", f"max({value}){condition} AS high{number}"]
+def _bounds(column: Column, number: int, milliseconds: bool) -> list[str]:
+    low, high = f"a.low{number}", f"a.high{number}"
+    members = [
+        f"'{key}', {render.as_json(Column(name, column.type, ''), milliseconds, 'a')}"
+        for key, name in (("min", f"low{number}"), ("max", f"high{number}"))
+    ]
+    is_finite = f"{finite(low)} AND {finite(high)}" if _has_infinities(column) else "true"
+    if is_finite != "true":
+        members.append(f"'infinite', NOT ({is_finite})")
+    if has_histogram(column):
+        for key, sql in (("low", low), ("high", high)):
+            members.append(f"'{key}', CASE WHEN {is_finite} THEN {_position(column, sql)}::text END")
+    return members
 
 
-def _finite_value(column: Column, sql: str) -> str:
-    """NaN and infinities would be the only thing that the figures show."""
-    has_infinities = column.type in FLOATS | TIMES | {"numeric"}
-    return f"CASE WHEN {finite(sql)} THEN {sql} END" if has_infinities else sql
+def _has_infinities(column: Column) -> bool:
+    return column.type in FLOATS | TIMES | {"numeric"}
 
 
 def _position(column: Column, sql: str) -> str:

@@ -194,14 +194,13 @@ def group(given: Any, schema: TableSchema, arguments: Arguments, bounds: int = 0
     if column.type not in NUMBERS:
         raise item.error(f'"{column.name}" is of type {column.type}: only numbers have buckets of a width')
     name = f"bucket_{column.name}"
-    shown = Column(name, "numeric", "numeric")
     if width is not None:
         if width <= 0:
             raise item.error('"width" is not greater than zero')
-        return item.named(Output(shown, _width_bucket(sql, arguments.add(str(width)))), name)
+        return item.named(_width_buckets(column, sql, arguments.add(str(width)), name), name)
     if buckets is None or buckets != int(buckets) or not 1 <= buckets <= MAX_BUCKETS:
         raise item.error(f'"buckets" is not a whole number from 1 to {MAX_BUCKETS}')
-    return item.named(_equal_buckets(shown, sql, int(buckets), bounds), name)
+    return item.named(_equal_buckets(column, sql, int(buckets), bounds, name), name)
 
 
 def _time_bucket(item: _Item, column: Column, sql: str, unit: str) -> Output:
@@ -218,10 +217,14 @@ def _time_bucket(item: _Item, column: Column, sql: str, unit: str) -> Output:
     return Output(shown, f"date_trunc('{unit}', {sql}::timestamp)::date")
 
 
-def _width_bucket(sql: str, width: str) -> str:
-    """The greatest multiple of the width that is not above the value: exact, unlike floor(value / width)."""
+def _width_buckets(column: Column, sql: str, width: str, name: str) -> Output:
+    """The greatest multiple of the width that is not above the value."""
     value, width = f"{sql}::numeric", f"({width})::text::numeric"
-    return f"(div({value}, {width}) - CASE WHEN mod({value}, {width}) < 0 THEN 1 ELSE 0 END) * {width}"
+    if column.type in FLOATS:  # of 15 digits, fewer than the quotient has
+        number = f"floor({value} / {width})"
+    else:  # exact for any digits
+        number = f"(div({value}, {width}) - CASE WHEN mod({value}, {width}) < 0 THEN 1 ELSE 0 END)"
+    return Output(Column(name, "numeric", "numeric"), f"{number} * {width}")
 
 
 def finite(sql: str) -> str:
@@ -229,14 +232,19 @@ def finite(sql: str) -> str:
     return f"{sql} > '-infinity' AND {sql} < 'infinity'"
 
 
-def _equal_buckets(shown: Column, sql: str, buckets: int, bounds: int) -> Output:
+def _equal_buckets(column: Column, sql: str, buckets: int, bounds: int, name: str) -> Output:
     """Buckets of equal width from the least to the greatest value; infinities and NaN stay by themselves."""
-    value, low, high = f"{sql}::numeric", bound(bounds), bound(bounds + 1)
-    number = f"least(width_bucket({value}, {low}, {high}, {buckets}), {buckets}) - 1"
+    type = "float8" if column.type in FLOATS else "numeric"
+    value, low, high = f"{sql}::{type}", bound(bounds), bound(bounds + 1)
+    number = f"(least(width_bucket({value}, {low}, {high}, {buckets}), {buckets}) - 1)"
+    if type == "float8":
+        start = f"{low} * (1 - {number} / {buckets}::float8) + {high} * ({number} / {buckets}::float8)"
+    else:
+        start = f"trim_scale({low} + ({high} - {low}) * {number} / {buckets})"
     return Output(
-        shown,
-        f"CASE WHEN NOT ({finite(value)}) THEN {value} WHEN {low} = {high} THEN {low}"
-        f" WHEN {sql} IS NOT NULL THEN trim_scale({low} + ({high} - {low}) * ({number}) / {buckets}) END",
+        Column(name, type, type),
+        f"CASE WHEN {sql} IS NULL THEN NULL WHEN NOT ({finite(value)}) THEN {value} WHEN {low} = {high} THEN {low}"
+        f" ELSE {start} END",
         tuple(f"{aggregate}({value}) FILTER (WHERE {finite(value)})" for aggregate in ("min", "max")),
     )
 

@@ -32,10 +32,6 @@ _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW_RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class Refused(Exception):
-    """The strict way does not take these records; the text way decides."""
-
-
 def _error(message: str) -> ValidationError:
     return ValidationError({"records": [message]})
 
@@ -114,40 +110,40 @@ def _embedded(column: Column) -> Callable[[Any], str | None]:
     return lambda raw: None if raw is None else to_text(column, bytes(raw))
 
 
-def strict_rows(
+async def strict_rows(
     records: Sequence[msgspec.Raw], columns: Sequence[Column], required: bool, numbered: bool
 ) -> AsyncIterator[tuple[Any, ...]] | None:
-    """Rows for binary COPY into ``columns``, or None if a column's type has no strict way.
+    """Rows for binary COPY into ``columns``; None if one of the records, or the type of a column, has no strict way.
 
+    All are decoded first, with turns for other tasks: a COPY that stops in the middle would use up numbers for ``_id``.
     ``required``: every record has every column (a partial update must not clear the others). ``numbered``: a row
-    starts with its index. The iterator raises :class:`Refused` at the first record that does not fit, and lets other
-    tasks run between chunks.
+    starts with its index.
     """
     kinds = [(column.name, _strict_type(column)) for column in columns]
     # msgspec cannot rename a field to what JSON would have to escape.
     if any(kind is None or "\\" in name for name, kind in kinds):
         return None
     decode = _struct(tuple(kinds), required).decode
-    converters = [(number, _embedded(column)) for number, column in enumerate(columns) if column.type in JSON]
-    return _decoded(records, decode, converters, numbered)
-
-
-async def _decoded(
-    records: Sequence[msgspec.Raw],
-    decode: Callable[[Any], Any],
-    converters: list[tuple[int, Callable[[Any], str | None]]],
-    numbered: bool,
-) -> AsyncIterator[tuple[Any, ...]]:
-    as_tuple = msgspec.structs.astuple
+    structs: list[Any] = []
     for start in range(0, len(records), CHUNK):
         try:
-            rows: Iterable[tuple[Any, ...]] = [as_tuple(decode(record)) for record in records[start : start + CHUNK]]
-        except (msgspec.DecodeError, RecursionError, ValueError) as error:
-            raise Refused from error
+            structs += [decode(record) for record in records[start : start + CHUNK]]
+        except (msgspec.DecodeError, RecursionError, ValueError):
+            return None
+        await asyncio.sleep(0)
+    converters = [(number, _embedded(column)) for number, column in enumerate(columns) if column.type in JSON]
+    return _rows(structs, converters, numbered)
+
+
+async def _rows(
+    structs: list[Any], converters: list[tuple[int, Callable[[Any], str | None]]], numbered: bool
+) -> AsyncIterator[tuple[Any, ...]]:
+    for start in range(0, len(structs), CHUNK):
+        rows: Iterable[tuple[Any, ...]] = map(msgspec.structs.astuple, structs[start : start + CHUNK])
         if converters:
-            rows = [_convert(row, converters) for row in rows]
+            rows = (_convert(row, converters) for row in rows)
         if numbered:
-            rows = [(number, *row) for number, row in enumerate(rows, start)]
+            rows = ((number, *row) for number, row in enumerate(rows, start))
         for row in rows:
             yield row
         await asyncio.sleep(0)
@@ -209,7 +205,7 @@ def to_text(column: Column, raw: bytes) -> str | None:
         return raw.decode()
     if first in b"[{":
         if column.element is not None and first == b"[":
-            return array_literal(_plain(json.loads(raw, parse_float=_Number, parse_int=_Number)))
+            return array_literal(_elements(raw))
         return json_text(raw)
     text = raw.decode()
     return _rounded(text) if column.type in INTEGERS else text
@@ -236,23 +232,21 @@ def _string(raw: bytes) -> str:
     return text
 
 
-class _Number(str):
-    """A number's own digits."""
-
-    __slots__ = ()
-
-
-def _plain(value: Any) -> Any:
-    """A decoded list in which numbers are their own text, as an array literal writes them."""
-    if isinstance(value, list):
-        return [_plain(member) for member in value]
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        if "\0" in value or printable(value) != value:
-            raise ValueError("a text cannot hold the NUL character or a lone surrogate")
-        return str(value)
-    return value
+def _elements(raw: bytes) -> list[Any]:
+    """A JSON list for :func:`array_literal`: each element the text that its input function reads."""
+    elements: list[Any] = []
+    for member in _RAW_LIST.decode(raw):
+        element = bytes(member)
+        first = element[:1]
+        if first == b"n":
+            elements.append(None)
+        elif first == b"[":
+            elements.append(_elements(element))
+        elif first == b'"':
+            elements.append(_string(element))
+        else:
+            elements.append(json_text(element) if first == b"{" else element.decode())
+    return elements
 
 
 def _rounded(number: str) -> str:

@@ -67,6 +67,10 @@ class TableSchema:
     triggers: tuple[str, ...] = ()
     """The functions of its triggers, in the order in which they fire."""
 
+    def __hash__(self) -> int:
+        # Quick, for what is remembered by schema; equality compares everything.
+        return hash(self.resource_id)
+
     @property
     def counted(self) -> bool:
         """The registry knows how many rows it has."""

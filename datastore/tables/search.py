@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import asyncpg
@@ -55,7 +56,7 @@ class Output:
     sql: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """The statements of a search. ``arguments`` belong to all; a COPY has none, its values stand in its text."""
 
@@ -73,8 +74,16 @@ class Plan:
     full_text: bool = False
     """The rows are found by full text."""
 
+    @cached_property
+    def statement(self) -> str | None:
+        """The one statement of a page in JSON: ``total``, ``records`` and ``last``, as far as wanted."""
+        parts = (("total", self.total), ("records", self.records), ("last", self.last))
+        columns = [f"({sql}) AS {name}" for name, sql in parts if sql]
+        return f"{self.with_}SELECT {', '.join(columns)}" if columns else None
+
+    @cached_property
     def fields(self) -> list[dict[str, Any]]:
-        """The ``fields`` of the result: ``{id, type, info?}`` in output order."""
+        """The ``fields`` of the result: ``{id, type, info?}`` in output order. Shared: not to be changed."""
         return [_field(output.column) for output in self.outputs]
 
 
@@ -86,7 +95,17 @@ def _field(column: Column) -> dict[str, Any]:
 
 
 def plan(search: Search, schema: TableSchema) -> Plan:
-    """Write the statements. Raises :class:`ValidationError` naming the bad parameter."""
+    """Write the statements; pages of whole tables, which clients ask for again and again, are remembered.
+
+    Raises :class:`ValidationError` naming the bad parameter.
+    """
+    lists = any(isinstance(value, list) for value in (search.fields, search.sort, search.highlight))
+    if search.match != _EVERY_ROW or search.cursor or lists:
+        return _plan(search, schema)
+    return _remembered_plan(search, schema)
+
+
+def _plan(search: Search, schema: TableSchema) -> Plan:
     copy_format = search.records_format if search.records_format in COPY_FORMATS else None
     arguments = Arguments(inline=copy_format is not None)
     matched = matching.plan(search.match, schema, arguments)
@@ -125,6 +144,10 @@ def plan(search: Search, schema: TableSchema) -> Plan:
         copy_format=copy_format,
         full_text=bool(matched.queries),
     )
+
+
+_EVERY_ROW = Match()
+_remembered_plan = lru_cache(maxsize=256)(_plan)
 
 
 def _total(search: Search, schema: TableSchema, where: str, outputs: Sequence[Output]) -> str:
@@ -234,12 +257,10 @@ async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
     pool = database.public if schema.public else database.reader
     try:
         if plan.copy_format is None:
-            parts = (("total", plan.total), ("records", plan.records), ("last", plan.last))
-            columns = [f"({sql}) AS {name}" for name, sql in parts if sql]
-            if not columns:
-                return Found(plan.fields(), b"[]", None)
+            if plan.statement is None:
+                return Found(plan.fields, b"[]", None)
             # Not fetchrow: it asks for one row only, and PostgreSQL then takes no parallel workers.
-            rows = await pool.fetch(f"{plan.with_}SELECT {', '.join(columns)}", *plan.arguments)
+            rows = await pool.fetch(plan.statement, *plan.arguments)
             return _found(plan, rows[0].get("records", b"[]"), rows[0].get("total"), rows[0].get("last"))
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             return await _run_copy(connection, plan)
@@ -278,4 +299,4 @@ async def _run_copy(connection: asyncpg.Connection, plan: Plan) -> Found:
 
 def _found(plan: Plan, records: bytes, total: int | None, last: bytes | None) -> Found:
     rows, values = paging.read_last(last)
-    return Found(plan.fields(), records, total, values, rows)
+    return Found(plan.fields, records, total, values, rows)

@@ -22,6 +22,7 @@ from msgspec import structs
 
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Database
+from datastore.postgres.reads import ReadPool
 from datastore.postgres.translate import query_error
 from datastore.tables import distribution, extents, matching
 from datastore.tables.arguments import Arguments
@@ -46,7 +47,7 @@ class Effort:
 
     exact: int = 100_000
     """Up to so many rows everything is exact."""
-    sample: int = 50_000
+    sample: int = 30_000
     """Rows of the sample if there are more."""
     scanned: int = 5_000_000
     """Of a table with more rows, if all of it is asked for, not even the first scan reads all."""
@@ -167,17 +168,17 @@ def _gone(schema: TableSchema) -> NotFound:
     return NotFound(f'DataStore table "{schema.resource_id}" was not found.')
 
 
-async def _registered(connection: asyncpg.Connection | asyncpg.Pool, schema: TableSchema) -> tuple[int, int]:
+async def _registered(connection: asyncpg.Connection | ReadPool, schema: TableSchema) -> tuple[int, int]:
     """The table's version and its number of rows. Roles see the registry rows of what they may read."""
-    row = await connection.fetchrow(
+    rows = await connection.fetch(
         "SELECT version, record_count FROM datastore.tables WHERE resource_id = $1", schema.resource_id
     )
-    if row is None:
+    if not rows:
         raise _gone(schema)
-    return row["version"], row["record_count"]
+    return rows[0]["version"], rows[0]["record_count"]
 
 
-async def _compute(pool: asyncpg.Pool, selection: _Selection) -> tuple[int, bytes]:
+async def _compute(pool: ReadPool, selection: _Selection) -> tuple[int, bytes]:
     """The result, and the version of the table that it is about."""
     try:
         return await _read(pool, selection, moments=True)
@@ -186,45 +187,62 @@ async def _compute(pool: asyncpg.Pool, selection: _Selection) -> tuple[int, byte
         return await _read(pool, selection, moments=False)
 
 
-async def _read(pool: asyncpg.Pool, selection: _Selection, moments: bool) -> tuple[int, bytes]:
+async def _read(pool: ReadPool, selection: _Selection, moments: bool) -> tuple[int, bytes]:
     """Both scans, of one snapshot."""
-    request, effort = selection.request, selection.request.effort
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         version, rows = await _registered(connection, selection.schema)
+        effort = selection.request.effort
         partly = not selection.where and rows > effort.scanned
-        source = selection.source(_sample("SYSTEM", effort.scan_sample / rows) if partly else "")
-        scanned, found = 0, []
-        for part in _parts(selection.columns):
-            statement = extents.plan(part, source, moments, request.milliseconds)
-            scanned, of_part = extents.read(await _value(connection, statement, selection.arguments))
-            found += of_part
+        sample = _sample("SYSTEM", effort.scan_sample / rows) if partly else ""
+        scanned, found = await _first_scan(connection, selection, sample, moments)
         total = scanned if selection.where else rows
         if partly:
             found = [structs.replace(extent, count=round(extent.count * total / max(1, scanned))) for extent in found]
 
         sampled = total > effort.exact
-        kind = "SYSTEM" if rows > effort.scanned else "BERNOULLI"
-        source = selection.source(_sample(kind, effort.sample / total) if sampled else "")
-        columns: list[dict[str, Any]] = []
-        for part in _parts(selection.columns):
-            arguments = Arguments(values=list(selection.arguments))
-            part_extents = found[len(columns) : len(columns) + len(part)]
-            statement = distribution.plan(
-                part,
-                part_extents,
-                source,
-                arguments,
-                top=request.top,
-                least=2 if sampled else 1,  # what was met once in a sample may be anything
-                buckets=request.buckets,
-                milliseconds=request.milliseconds,
-            )
-            distributions = distribution.read(await _value(connection, statement, arguments.values))
-            for column, extent, of_column in zip(part, part_extents, distributions, strict=True):
-                columns.append(_shown(column, total, extent, of_column, sampled))
+        method = "SYSTEM" if rows > effort.scanned else "BERNOULLI"
+        sample = _sample(method, effort.sample / total) if sampled else ""
+        distributions = await _second_scan(connection, selection, sample, found)
+    columns = [_shown(*parts, total, sampled) for parts in zip(selection.columns, found, distributions, strict=True)]
     estimates = (*_SCANNED, *ESTIMATES) if partly else ESTIMATES if sampled else ()
     head = {"total": total, "approximate": any(column["approximate"] for column in columns), "estimates": estimates}
     return version, _encode({**head, "fields": columns})
+
+
+async def _first_scan(
+    connection: asyncpg.Connection, selection: _Selection, sample: str, moments: bool
+) -> tuple[int, list[Extent]]:
+    """The number of rows that were read, and the extents of the columns."""
+    source, milliseconds = selection.source(sample), selection.request.milliseconds
+    scanned, found = 0, []
+    for part in _parts(selection.columns):
+        for finite_only in (False, True):
+            plan = extents.plan(part, source, finite_only=finite_only, moments=moments, milliseconds=milliseconds)
+            scanned, of_part = extents.read(await _value(connection, plan, selection.arguments))
+            if finite_only or not any(extent.infinite for extent in of_part):
+                found += of_part
+                break
+    return scanned, found
+
+
+async def _second_scan(
+    connection: asyncpg.Connection, selection: _Selection, sample: str, found: Sequence[Extent]
+) -> list[Distribution]:
+    request, distributions = selection.request, list[Distribution]()
+    for part in _parts(selection.columns):
+        arguments = Arguments(values=list(selection.arguments))
+        statement = distribution.plan(
+            part,
+            found[len(distributions) : len(distributions) + len(part)],
+            selection.source(sample),
+            arguments,
+            top=request.top,
+            least=2 if sample else 1,  # what was met once in a sample may be anything
+            buckets=request.buckets,
+            milliseconds=request.milliseconds,
+        )
+        distributions += distribution.read(await _value(connection, statement, arguments.values))
+    return distributions
 
 
 def _parts(columns: Sequence[Column]) -> list[Sequence[Column]]:
@@ -243,7 +261,7 @@ async def _value(connection: asyncpg.Connection, statement: str, arguments: Sequ
     return result
 
 
-def _shown(column: Column, total: int, extent: Extent, found: Distribution, sampled: bool) -> dict[str, Any]:
+def _shown(column: Column, extent: Extent, found: Distribution, total: int, sampled: bool) -> dict[str, Any]:
     """The statistics of a column; figures of a sample stand for the rows of the selection."""
     seen = found.grouped + found.long
     scale = extent.count / seen if sampled and seen else 1

@@ -322,7 +322,7 @@ async def test_an_upsert_fires_once_for_each_row(api: Api, resource: str, count:
     triggers = [{"function": await function(api, complete)}]
     fields = [*FIELDS, {"id": "note", "type": "text"}, {"id": "fired", "type": "text"}]
     await api.ok("datastore_create", resource_id=resource, fields=fields, primary_key="name", triggers=triggers)
-    records = [{"name": str(number), "note": "x", "n": 1} for number in range(count)]
+    records: list[dict[str, Any]] = [{"name": str(number), "note": "x", "n": 1} for number in range(count)]
     await api.ok("datastore_upsert", resource_id=resource, records=records)
     for records in (
         [{"name": str(number), "n": 2} for number in range(count)],
@@ -411,7 +411,7 @@ async def test_a_function_has_no_more_rights_than_it_needs(api: Api, resource: s
     await table(api, resource, f"BEGIN {attempt}; RETURN NEW; END")
     error = await api.refused(409, "datastore_upsert", resource_id=resource, records=[{"name": "x"}])
     assert error["records_row"] == 0
-    assert any(word in error["records"][0].lower() for word in ("permission denied", "cannot", "must be owner"))
+    assert any(word in error["records"][0].lower() for word in ("permission denied", "cannot", "must be"))
     assert await total(api, resource) == (0, 0)
 
 
@@ -557,7 +557,8 @@ async def test_records_delete(api: Api, resource: str) -> None:
     }
     assert await total(api, resource) == (2, 2)
     assert await api.refused(409, "datastore_records_delete", resource_id=resource) == {"filters": ["Missing value"]}
-    for filters in (None, [], "x", "{}", 5):
+    wrong: list[Any] = [None, [], "x", "{}", 5]
+    for filters in wrong:
         error = await api.refused(409, "datastore_records_delete", resource_id=resource, filters=filters)
         assert error == {"filters": ["Must be a dict"]}
     error = await api.refused(409, "datastore_records_delete", resource_id=resource, filters={"n": "x"})

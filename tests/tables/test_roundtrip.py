@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 from hypothesis import given
 
 from datastore.actions.registry import RawJson
@@ -141,6 +143,38 @@ async def test_both_ways_of_writing_agree(call: CallAction, dataset: str, table:
             )
             results.append(created["records"])
     assert results[0] == results[1]
+
+
+async def test_a_strict_write_that_gives_up_uses_no_numbers(call: CallAction, resource: str) -> None:
+    records = [{"a": number if number < 2500 else str(number)} for number in range(3000)]
+    await call("datastore_create", resource_id=resource, fields=[{"id": "a", "type": "int"}], records=records)
+    found = await call("datastore_search", resource_id=resource, sort="_id", limit=1)
+    assert found["records"] == [{"_id": 1, "a": 0}]
+
+
+@pytest.mark.parametrize("method", ["insert", "upsert"])
+async def test_types_that_change_are_not_remembered(call: CallAction, dataset: str, method: str) -> None:
+    """The same names with other types of the same size, on every connection: no value goes in the wrong form."""
+    for kind, value in (("int", 7), ("real", 0.5), ("date", "2026-01-01"), ("int", 7)):
+        records = [{"k": key, "v": value} for key in range(copying.STRICT_FROM)]
+        created = await call(
+            "datastore_create",
+            resource={"package_id": dataset},
+            fields=[{"id": "k", "type": "int"}, {"id": "v", "type": kind}],
+            primary_key="k",
+        )
+        resource_id = created["resource_id"]
+        writes = [call("datastore_upsert", resource_id=resource_id, records=records, method="upsert") for _ in range(8)]
+        await asyncio.gather(*writes)
+        if kind == "int":
+            converted = [{"id": "v", "type": "real"}]
+            await call("datastore_create", resource_id=resource_id, fields=converted, convert=True)
+            more = [{"k": key + 1000, "v": 0.25} for key in range(copying.STRICT_FROM)]
+            await call("datastore_upsert", resource_id=resource_id, records=more, method=method)
+            found = await call("datastore_search", resource_id=resource_id, filters={"k": {"gte": 1000}}, limit=1000)
+            assert {row["v"] for row in found["records"]} == {0.25}
+        found = await call("datastore_search", resource_id=resource_id, filters={"k": {"lt": 1000}}, limit=1000)
+        assert {row["v"] for row in found["records"]} == {value}
 
 
 class _threshold:

@@ -1,0 +1,215 @@
+"""Text → tokens, by the rules of PostgreSQL's own lexer (scan.l), and tokens → canonical text.
+
+In canonical text nothing can be read in two ways: names are quoted, strings have doubled quotes, comments are gone,
+and blanks stand between all tokens. sqlglot's lexer has to find the same tokens, else the statement is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlglot import ParseError, TokenError
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.tokens import Token as ForeignToken
+
+from datastore.postgres.quoting import MAX_IDENTIFIER_BYTES, literal
+from datastore.sqlgate.allowed import KEYWORDS
+from datastore.sqlgate.catalogue import RESERVED, Catalogue
+from datastore.sqlgate.refusal import NOT_SINGLE, Doubtful, refused
+
+MAX_TOKENS = 20_000
+
+NAME, WORD, FORBIDDEN, STRING, NUMBER, PARAMETER, OPERATOR, MARK = (
+    "name",
+    "word",
+    "forbidden",
+    "string",
+    "number",
+    "parameter",
+    "operator",
+    "mark",
+)
+"""Kinds of tokens. A ``word`` is a keyword that the gate knows; ``forbidden`` is a reserved one that it does not
+(it may still be a label, behind AS or a dot); every other word is a ``name``."""
+
+_LEXER = re.compile(
+    r"""
+    (?P<blank>(?:[ \t\n\r\f]+|--[^\n\r]*)+)
+  | (?P<comment>/\*)
+  | (?P<escaped>[eE]'(?:[^'\\]|''|\\.)*')
+  | (?P<bits>[bB]'[01]*'|[xX]'[0-9a-fA-F]*')
+  | (?P<prefix>[nN]'|[uU]&["'])
+  | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+  | (?P<quoted>"(?:[^"]|"")+")
+  | (?P<string>'[^']*(?:''[^']*)*')
+  | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_$.\x80-\U0010ffff]))
+  | (?P<parameter>\$[0-9]+(?![A-Za-z0-9_$\x80-\U0010ffff]))
+  | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
+  | (?P<operator>(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?])+)
+  | (?P<mark>::|:=|\.\.|[()\[\],.;:])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_CONTINUES = re.compile(r"(?:[ \t\f]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f]|--[^\n\r]*[\n\r])*")
+"""What stands between two string constants that are one: blanks and line comments with a line break."""
+_NOT_ARITHMETIC = frozenset("~!@#%^&|`?")
+_SEVERAL = frozenset({OPERATOR, STRING, NUMBER, PARAMETER, MARK})
+"""Kinds of which a token of ours may be several of sqlglot's."""
+_FOLD = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
+
+_POSTGRES = Postgres()
+_FOREIGN_LEXER = _POSTGRES.tokenizer()
+
+
+@dataclass(slots=True)
+class Token:
+    """A token: ``text`` is what it means (a folded word, an unquoted name), ``sql`` its canonical form."""
+
+    kind: str
+    text: str
+    sql: str
+    start: int
+    end: int
+    """Where it stands in the statement; ``end`` is behind it."""
+
+
+def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
+    """The tokens of a statement, without a final semicolon.
+
+    Raises :class:`ValidationError` ``query`` for what is no statement or more than one, and :class:`Doubtful`.
+    """
+    tokens: list[Token] = []
+    keywords = catalogue.keywords
+    match_at = _LEXER.match
+    position, length, after_string = 0, len(sql), False
+    while position < length:
+        found = match_at(sql, position)
+        if found is None:
+            raise _unreadable(sql, position)
+        kind, raw, end = found.lastgroup, found[0], found.end()
+        if kind == "blank":
+            position = end
+            continue
+        if kind == "word":
+            folded = raw.translate(_FOLD)
+            category = keywords.get(folded)
+            if category is None:
+                token = _name(folded, position, end)
+            elif folded in KEYWORDS:
+                token = Token(WORD, folded, raw, position, end)
+            elif category in RESERVED:
+                token = Token(FORBIDDEN, folded, raw, position, end)
+            else:
+                token = _name(folded, position, end)
+        elif kind == "mark":
+            token = Token(MARK, raw, raw, position, end)
+        elif kind == "quoted":
+            token = _name(raw[1:-1].replace('""', '"'), position, end)
+        elif kind == "number":
+            token = Token(NUMBER, raw, raw, position, end)
+        elif kind == "operator":
+            operator = _operator(raw)
+            end = position + len(operator)
+            token = Token(OPERATOR, operator, operator, position, end)
+        elif kind == "string":
+            text = raw[1:-1].replace("''", "'")
+            if after_string and _CONTINUES.fullmatch(sql, tokens[-1].end, position):
+                before = tokens.pop()
+                text, position = before.text + text, before.start
+            token = Token(STRING, text, literal(text), position, end)
+        elif kind == "parameter":
+            token = Token(PARAMETER, raw, raw, position, end)
+        elif kind == "dollar":
+            close = sql.find(raw, end)
+            if close < 0:
+                raise refused(f'unterminated dollar-quoted string at or near "{raw}"')
+            text, end = sql[end:close], close + len(raw)
+            token = Token(STRING, text, literal(text), position, end)
+        elif kind in ("escaped", "bits"):
+            token = Token(STRING, raw, raw, position, end)
+        elif kind == "comment":
+            position = _behind_comment(sql, end)
+            continue
+        else:
+            raise refused(f"{raw[:-1]} before a quote is not supported")
+        after_string = kind == "string"
+        tokens.append(token)
+        if len(tokens) > MAX_TOKENS:
+            raise refused(f"Query is too long: it may have {MAX_TOKENS} words, numbers and signs.")
+        position = end
+    while tokens and tokens[-1].text == ";" and tokens[-1].kind == MARK:
+        tokens.pop()
+    if not tokens:
+        raise refused("Query is empty.")
+    if any(token.text == ";" and token.kind == MARK for token in tokens):
+        raise refused(NOT_SINGLE)
+    return tokens
+
+
+def _name(text: str, start: int, end: int) -> Token:
+    if len(text) * 4 > MAX_IDENTIFIER_BYTES and len(text.encode()) > MAX_IDENTIFIER_BYTES:
+        raise refused(f'the name "{text}" is longer than {MAX_IDENTIFIER_BYTES} bytes')
+    return Token(NAME, text, '"' + text.replace('"', '""') + '"', start, end)
+
+
+def _operator(run: str) -> str:
+    """The first operator of a run of operator characters: + and - end one only behind a character of _NOT_ARITHMETIC."""
+    end = len(run)
+    while end > 1 and run[end - 1] in "+-" and not _NOT_ARITHMETIC.intersection(run[: end - 1]):
+        end -= 1
+    return run[:end]
+
+
+def _behind_comment(sql: str, position: int) -> int:
+    """The end of a comment that begins before ``position``; comments nest."""
+    depth = 1
+    for edge in _COMMENT_EDGE.finditer(sql, position):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    raise refused("unterminated /* comment")
+
+
+def _unreadable(sql: str, position: int) -> Exception:
+    character = sql[position]
+    if character == "'":
+        return refused(f'unterminated quoted string at or near "{sql[position : position + 40]}"')
+    if character == '"':
+        empty = sql.startswith('""', position)
+        what = "zero-length delimited identifier" if empty else "unterminated quoted identifier"
+        return refused(f'{what} at or near "{sql[position : position + 40]}"')
+    if character.isdigit() or character == ".":
+        number = re.match(r"[\w.]*", sql[position:])
+        return refused(f'trailing junk after numeric literal at or near "{number[0] if number else character}"')
+    return refused(f'syntax error at or near "{character}"')
+
+
+def foreign_tokens(sql: str, tokens: list[Token]) -> list[list[ForeignToken]]:
+    """For each token those of sqlglot's lexer, which must begin and end where ours do. Raises :class:`Doubtful`.
+
+    Only an operator of ours may be several of theirs, and a continued string.
+    """
+    try:
+        foreign = _FOREIGN_LEXER.tokenize(sql)
+    except (TokenError, ParseError, ValueError, IndexError) as error:
+        raise Doubtful("lexers disagree") from error
+    parts: list[list[ForeignToken]] = []
+    at, count = 0, len(foreign)
+    for token in tokens:
+        start, end = token.start, token.end
+        if at >= count or foreign[at].start != start:
+            raise Doubtful("lexers disagree")
+        first = at
+        while at < count and foreign[at].end + 1 < end:
+            at += 1
+        if at >= count or foreign[at].end + 1 != end:
+            raise Doubtful("lexers disagree")
+        at += 1
+        if at - first > 1 and token.kind not in _SEVERAL:
+            raise Doubtful("lexers disagree")
+        parts.append(foreign[first:at])
+    if any(token.text != ";" for token in foreign[at:]):
+        raise Doubtful("lexers disagree")
+    return parts

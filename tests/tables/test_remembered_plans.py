@@ -1,0 +1,40 @@
+"""Plans of whole tables' pages are remembered: for exactly the request and the schema that they were made for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from datastore.accounts.permissions import DatasetAccess
+from datastore.tables.matching import Match
+from datastore.tables.schema import Column, TableSchema
+from datastore.tables.search import Search, plan
+
+ACCESS = DatasetAccess("d", "d", None, private=False, state="active", creator_user_id=None)
+SCHEMA = TableSchema("r", ACCESS, "datastore", 1, (Column("a", "text", "text", info={"label": "A"}),))
+
+
+def test_same_request_same_plan() -> None:
+    assert plan(Search(limit=20), dataclasses.replace(SCHEMA)) is plan(Search(limit=20), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("search", "schema"),
+    [
+        (Search(limit=21), SCHEMA),
+        (Search(limit=20, offset=1), SCHEMA),
+        (Search(limit=20, records_format="lists"), SCHEMA),
+        (Search(limit=20), dataclasses.replace(SCHEMA, columns=(*SCHEMA.columns, Column("b", "int4", "integer")))),
+        (Search(limit=20), dataclasses.replace(SCHEMA, columns=(Column("a", "text", "text"),))),
+        (Search(limit=20), dataclasses.replace(SCHEMA, access=dataclasses.replace(ACCESS, id="e"))),
+    ],
+)
+def test_any_difference_another_plan(search: Search, schema: TableSchema) -> None:
+    known, other = plan(Search(limit=20), SCHEMA), plan(search, schema)
+    assert (other.statement, other.fields) != (known.statement, known.fields)
+
+
+@pytest.mark.parametrize("search", [Search(Match(q="word")), Search(Match(filters={"a": "x"})), Search(sort=["a"])])
+def test_values_of_clients_are_not_kept(search: Search) -> None:
+    assert plan(search, SCHEMA) is not plan(search, SCHEMA)
