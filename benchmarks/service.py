@@ -83,8 +83,8 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
 
     @contextmanager
     def watch_memory(self) -> Iterator[Memory]:
-        """The memory of the process that grows most while the block runs, looked at every 10 ms."""
-        before = {process: process.memory_info().rss for process in self.processes()}
+        """The memory of the worker that grows most while the block runs, looked at every 10 ms."""
+        before = {process: process.memory_info().rss for process in self.processes()[1:]}
         peak = dict(before)
         done = threading.Event()
 
@@ -160,7 +160,8 @@ class Service(AbstractContextManager["Service"]):
             self.postgres = stack.enter_context(EmbeddedPostgres(settings))
             self.dsn = connection_dsn(settings)
             self._psql = str(self.postgres.binaries.program("psql"))
-            self.server = stack.enter_context(self._serve())
+            self.server = self._serve()
+            stack.callback(lambda: self.server.__exit__(None, None, None))
             owner = self.action("organization_create", name="benchmarks")
             self.dataset = self.action("package_create", name="benchmarks", owner_org=owner["id"])["id"]
             self._stack = stack.pop_all()
@@ -177,6 +178,11 @@ class Service(AbstractContextManager["Service"]):
         command += ["--data-dir", str(self.folder), "--port", str(port), "--workers", str(self.workers)]
         environment = {"DATASTORE_SYSADMIN_TOKEN": self.token}
         return ServerProcess(command, environment, port, "/readyz", self.folder / "service.log")
+
+    def restart(self) -> None:
+        """New processes, whose memory nothing has used yet."""
+        self.server.__exit__(None, None, None)
+        self.server = self._serve()
 
     def action(self, name: str, /, **parameters: Any) -> Any:
         """Call an action as the sysadmin; its result. Raises :class:`RuntimeError` with the answer of a failure."""

@@ -15,6 +15,7 @@ _LOAD = """
     SELECT
         ARRAY (SELECT ARRAY[word, catcode::text] FROM pg_get_keywords()) AS keywords,
         ARRAY (SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace) AS functions,
+        ARRAY (SELECT relname::text FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace) AS relations,
         ARRAY (SELECT nspname::text FROM pg_namespace
                WHERE nspname ~ '^pg_' OR nspname IN ('information_schema', 'public') OR nspname ~ '^datastore') AS schemas
 """
@@ -29,6 +30,8 @@ class Catalogue:
     ``R`` reserved."""
     functions: frozenset[str]
     """Names of the functions in ``pg_catalog``, the only schema of our search path."""
+    relations: frozenset[str]
+    """Names of its tables, views and indexes."""
     schemas: frozenset[str]
     """Schemas that are no dataset's."""
 
@@ -36,4 +39,4 @@ class Catalogue:
 async def load(connection: asyncpg.Connection | asyncpg.Pool | ReadPool) -> Catalogue:
     """Ask the server."""
     [row] = await connection.fetch(_LOAD)
-    return Catalogue(dict(row["keywords"]), frozenset(row["functions"]), frozenset(row["schemas"]))
+    return Catalogue(dict(row["keywords"]), frozenset(row["functions"]), frozenset(row["relations"]), frozenset(row["schemas"]))

@@ -26,13 +26,17 @@ from datastore.sqlgate.tokens import FORBIDDEN, MARK, NAME, OPERATOR, PARAMETER,
 MAX_DEPTH = 64
 """Parentheses and brackets inside each other."""
 
+MAX_SUBSCRIPTS = 6
+"""Of one array, as in PostgreSQL."""
+
 SYSTEM = "pg_catalog"
 FULL_TEXT = "_full_text"
+_SYSTEM_SCHEMAS = frozenset({SYSTEM, "information_schema"})
 
 _CLAUSES = frozenset({"where", "group", "having", "order", "window", "limit", "offset", "fetch"})
 _SETS = frozenset({"union", "intersect", "except"})
 _JOINS = frozenset({"natural", "cross", "inner", "left", "right", "full", "outer"})
-_SEPARATES_BY_FROM = frozenset({"extract", "substring", "trim"})
+_SEPARATES_BY_FROM = frozenset({"extract", "substring", "trim", "overlay"})
 _SEPARATES_BY_FOR = frozenset({"substring", "overlay"})
 
 
@@ -84,6 +88,7 @@ class _Reader:
         self.catalogue = catalogue
         self.found = Structure()
         self.levels = [Level("query")]
+        self._subscripts = 0
 
     def read(self) -> Structure:
         tokens, count = self.tokens, len(self.tokens)
@@ -107,8 +112,8 @@ class _Reader:
                     self._parameter(token.text)
                 self.levels[-1].fresh = False
                 at += 1
-        if len(self.levels) > 1:
-            raise Doubtful("unclosed parenthesis")
+        if len(self.levels) > 1 or self.levels[0].expecting:
+            raise Doubtful("the statement ends too early")
         return self.found
 
     # What stands around
@@ -408,12 +413,9 @@ class _Reader:
             level.clause, level.after_item = word, False
         elif level.kind == "from":
             # FROM ((SELECT …) ORDER BY …): the parentheses held a query after all.
-            if level.expecting or not self._text_before_is_query(level):
+            if level.expecting or not level.after_item:
                 raise Doubtful(f"{word} out of place")
             level.kind, level.clause, level.after_item = "query", word, False
-
-    def _text_before_is_query(self, level: Level) -> bool:
-        return level.after_item
 
     # Signs
 
@@ -433,6 +435,12 @@ class _Reader:
             self.levels.pop()
         elif mark == "[":
             level.fresh = False
+            if self._text(at - 1) == "]":
+                self._subscripts += 1
+                if self._subscripts >= MAX_SUBSCRIPTS:
+                    raise refused(f"an array has at most {MAX_SUBSCRIPTS} dimensions")
+            else:
+                self._subscripts = 1
             self._push(Level("brackets"))
         elif mark == "]":
             if level.kind != "brackets":
@@ -481,15 +489,10 @@ def read(tokens: list[Token], catalogue: Catalogue) -> Structure:
     not understood.
     """
     found = _Reader(tokens, catalogue).read()
-    functions = catalogue.functions
     for index, token in enumerate(tokens):
-        # Nothing that is named like something of PostgreSQL's own passes, wherever it stands.
-        if token.kind == NAME and token.text.startswith("pg_") and index not in found.calls:
-            if token.text in functions and token.text not in FUNCTIONS:
-                raise no_function(token.text)
-            if not (token.text == SYSTEM and _allowed_qualifier(index, tokens, found)):
-                raise no_system_table()
-        elif token.kind == NAME and token.text == "information_schema":
+        # Nothing that is named like a table or schema of PostgreSQL's own passes, wherever it stands.
+        system = token.kind == NAME and (token.text in catalogue.relations or token.text in _SYSTEM_SCHEMAS)
+        if system and not (token.text == SYSTEM and _allowed_qualifier(index, tokens, found)):
             raise no_system_table()
     return found
 

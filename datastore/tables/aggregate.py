@@ -18,8 +18,6 @@ from datastore.tables.names import printable
 from datastore.tables.outputs import Output
 from datastore.tables.schema import TableSchema
 
-MAX_OUTPUTS = 100
-"""Most columns of a result: as many as a function of PostgreSQL takes arguments."""
 _DEFAULT = ["count"]
 
 
@@ -85,8 +83,8 @@ def _groups(request: Aggregate, schema: TableSchema, arguments: Arguments) -> li
 
 
 def _check_names(groups: Sequence[Output], measures: Sequence[Output]) -> None:
-    if len(groups) + len(measures) > MAX_OUTPUTS:
-        raise ValidationError({"aggregates": [f"more than {MAX_OUTPUTS} columns"]})
+    if len(groups) + len(measures) > outputs.MAX_OUTPUTS:
+        raise ValidationError({"aggregates": [f"more than {outputs.MAX_OUTPUTS} columns"]})
     seen: set[str] = set()
     for parameter, part in (("group_by", groups), ("aggregates", measures)):
         for output in part:

@@ -11,7 +11,7 @@ import msgspec
 
 from datastore.postgres.quoting import identifier
 from datastore.tables import render
-from datastore.tables.outputs import NUMBERS, TIMES, finite
+from datastore.tables.outputs import NUMBERS, TIMES, exact_stddev, finite
 from datastore.tables.schema import Column
 from datastore.tables.types import FLOATS, INTEGERS, TEXT
 
@@ -81,10 +81,13 @@ def plan(columns: Sequence[Column], source: str, *, finite_only: bool, moments: 
             aggregates.append(f"min({value}){condition} AS low{number}, max({value}){condition} AS high{number}")
             members += _bounds(column, number, milliseconds)
         if has_moments(column) and (moments or column.type in INTEGERS):
-            is_float = column.type in FLOATS
-            for key, aggregate in (("mean", "avg"), ("stddev", "stddev")):
-                aggregates.append(f"{aggregate}({value}{'::float8' if is_float else ''}) AS {key}{number}")
-                members.append(f"'{key}', a.{key}{number}" if is_float else f"'{key}', trim_scale(a.{key}{number})")
+            if column.type in FLOATS:
+                means = (f"avg({value}::float8)", f"stddev({value}::float8)")
+            else:
+                means = (f"trim_scale(avg({value}))", f"trim_scale({exact_stddev(value)})")
+            for key, aggregate in zip(("mean", "stddev"), means, strict=True):
+                aggregates.append(f"{aggregate} AS {key}{number}")
+                members.append(f"'{key}', a.{key}{number}")
         objects.append(f"json_build_object({', '.join(members)})")
     return f"SELECT json_build_array({', '.join(objects)}) FROM (SELECT {', '.join(aggregates)} {source}) AS a"
 

@@ -27,6 +27,10 @@ TIMES = frozenset({"date", "timestamp", "timestamptz"})
 UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year", "decade")
 """The widths of time buckets. Weeks begin on Monday; times with a zone are cut in UTC."""
 MAX_BUCKETS = 10_000
+MAX_OUTPUTS = 100
+"""Most columns of a result: as many as a function of PostgreSQL takes arguments."""
+_MAX_LENGTH = 500
+"""Of the short form, in characters: longer than any function, column and name together."""
 
 # Types without an order: their values are told apart by their text.
 UNORDERED = frozenset({"xml", "point", "lseg", "path", "box", "polygon", "line", "circle", "jsonpath", "int2vector"})
@@ -51,7 +55,7 @@ class Output:
 def items(value: Any, parameter: str) -> list[Any]:
     """The members of a list, of JSON text, or of a text with commas (those in brackets or quotes do not count).
 
-    Raises :class:`ValidationError` for ``parameter`` if they are neither texts nor objects.
+    Raises :class:`ValidationError` for ``parameter`` if they are neither texts nor objects, or too many.
     """
     if isinstance(value, str):
         value = _from_text(value)
@@ -61,9 +65,13 @@ def items(value: Any, parameter: str) -> list[Any]:
         return [value]
     if not isinstance(value, list):
         raise ValidationError({parameter: ["Not a list"]})
+    if len(value) > MAX_OUTPUTS:
+        raise ValidationError({parameter: [f"more than {MAX_OUTPUTS} columns"]})
     for member in value:
         if not isinstance(member, (str, Mapping)):
             raise ValidationError({parameter: [f"Neither a string nor an object: {printable(repr(member))[:200]}"]})
+        if isinstance(member, str) and len(member) > _MAX_LENGTH:
+            raise ValidationError({parameter: [f'invalid value "{printable(member[:100])}…"']})
     return value
 
 
@@ -316,7 +324,14 @@ def _spread(function: str, column: Column, sql: str, _p: str) -> Output | None:
     """Of a sample (n - 1)."""
     if column.type in FLOATS:
         return Output(_typed("float8"), f"{function}({sql}::float8)")
-    return Output(_typed("numeric"), f"trim_scale({function}({sql}))") if column.type in NUMBERS else None
+    if column.type not in NUMBERS:
+        return None
+    return Output(_typed("numeric"), f"trim_scale({exact_stddev(sql) if function == 'stddev' else f'variance({sql})'})")
+
+
+def exact_stddev(sql: str) -> str:
+    """The standard deviation of exact numbers. Their stddev() has as many decimals as their variance: too few."""
+    return f"sqrt(variance({sql}))"
 
 
 def _extreme(function: str, column: Column, sql: str, _p: str) -> Output | None:

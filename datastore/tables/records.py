@@ -274,7 +274,7 @@ def json_text(raw: bytes) -> str:
             return f"{found} "
         if found[0] != '"':
             return ""
-        if found.isascii() and "\\" not in found:
+        if found.isascii() and found.isprintable() and "\\" not in found:
             return found
         return json.dumps(_string(found.encode()))
 

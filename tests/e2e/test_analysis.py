@@ -256,6 +256,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"distinct": True}, "__extras", 'invalid value "distinct"'),
     ({"filters": {"none": 1}}, "filters", "Unknown field: none"),
     ({"aggregates": [f"count as c{number}" for number in range(101)]}, "aggregates", "more than 100 columns"),
+    (
+        {"group_by": "carrier", "aggregates": [f"count as c{number}" for number in range(100)]},
+        "aggregates",
+        "more than 100 columns",
+    ),
+    ({"group_by": [" " * 200_000 + "as"]}, "group_by", f'invalid value "{" " * 100}…"'),
 ]
 
 

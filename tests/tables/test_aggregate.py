@@ -145,6 +145,15 @@ async def test_figures_of_groups(
             )
 
 
+async def test_the_deviation_of_large_integers_has_all_digits(
+    services: Services, sysadmin: Actor, dataset: str
+) -> None:
+    sample = Sample({"x": "int4"}, [{"x": Value(value, value)} for value in (1, -228092280)])
+    resource_id = await create(services, sysadmin, dataset, sample)
+    found = await ask(services, sysadmin, "datastore_aggregate", resource_id=resource_id, aggregates="stddev(x)")
+    assert float(found["records"][0]["stddev_x"]) == pytest.approx(161285598.63140747, rel=1e-14)
+
+
 # --- buckets ----------------------------------------------------------------------------------------------------------
 
 
