@@ -14,8 +14,8 @@ from datastore.actions.registry import Call
 from datastore.catalog.resource_rows import find_resource
 from datastore.errors import NotFound, ValidationError
 from datastore.tables import metadata
+from datastore.tables.refusals import STALE_SCHEMA
 from datastore.tables.schema import TableSchema
-from datastore.tables.search import STALE_SCHEMA
 
 Result = TypeVar("Result")
 _READ_ONLY = (

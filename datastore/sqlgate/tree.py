@@ -15,9 +15,10 @@ from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokens import Token as ForeignToken
 from sqlglot.tokens import TokenType
 
+from datastore.sqlgate.allowed import TYPE_KEYWORDS
 from datastore.sqlgate.refusal import Doubtful, refused
 from datastore.sqlgate.structure import Structure
-from datastore.sqlgate.tokens import NAME, NUMBER, OPERATOR, PARAMETER, STRING, WORD, Token
+from datastore.sqlgate.tokens import MARK, NAME, NUMBER, OPERATOR, PARAMETER, STRING, WORD, Token
 
 _DIALECT = Postgres()
 _DISAGREE = "The statement can be read in two ways."
@@ -67,6 +68,7 @@ def _seen_by_parser(
 ) -> list[ForeignToken]:
     names, calls, types = structure.names, structure.calls, structure.types
     seen: list[ForeignToken] = []
+    brackets: list[bool] = []
     skipped = -1
     for at, token in enumerate(tokens):
         if at <= skipped:
@@ -92,11 +94,29 @@ def _seen_by_parser(
             seen.append(_token(TokenType.STRING, token.text, theirs))
         elif kind == WORD and token.text == "row" and tokens[at + 1].text == "(":
             continue  # ROW (1, 2) is (1, 2)
+        elif token.text == "[" and tokens[at + 1].text == "]" and tokens[at - 1].text != "array":
+            skipped = at + 1  # an array of a type
+        elif token.text in "[]" and kind == MARK:
+            seen.append(_bracket(tokens, at, names, theirs, brackets))
+        elif kind == WORD and token.text == "array" and tokens[at + 1].text == "[":
+            continue
         elif kind == NUMBER or kind == PARAMETER:
             seen.append(_token(TokenType.NUMBER, "1" if kind == PARAMETER else token.text, theirs))
         else:
             seen.extend(theirs)
     return seen
+
+
+def _bracket(
+    tokens: list[Token], at: int, names: set[int], theirs: list[ForeignToken], brackets: list[bool]
+) -> ForeignToken:
+    """A subscript keeps its brackets. ARRAY [1, 2] becomes (1, 2), as sqlglot's time for nested arrays is exponential."""
+    if tokens[at].text == "]":
+        return theirs[0] if brackets.pop() else _token(TokenType.R_PAREN, ")", theirs)
+    before = tokens[at - 1]
+    subscript = before.text != "array" and (_ends_operand(before, at - 1 in names) or before.text in TYPE_KEYWORDS)
+    brackets.append(subscript)
+    return theirs[0] if subscript else _token(TokenType.L_PAREN, "(", theirs)
 
 
 def _token(kind: TokenType, text: str, theirs: list[ForeignToken]) -> ForeignToken:

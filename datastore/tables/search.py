@@ -12,16 +12,16 @@ from typing import Any
 
 import asyncpg
 
-from datastore.errors import NotFound, ValidationError
+from datastore.errors import ValidationError
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier, literal
-from datastore.postgres.translate import query_error
 from datastore.tables import cursor as cursors
 from datastore.tables import highlighting, matching, paging, render, sorting
 from datastore.tables.describe import full_text
 from datastore.tables.filters import Arguments
 from datastore.tables.matching import Match
 from datastore.tables.names import ID, printable
+from datastore.tables.refusals import refusals
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.sorting import Term
 
@@ -227,15 +227,6 @@ def _terms(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list[T
     return terms if any(term.name == ID for term in terms) else [*terms, sorting.column_term(schema.by_name[ID])]
 
 
-STALE_SCHEMA = (
-    asyncpg.UndefinedColumnError,
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.InvalidCachedStatementError,
-    asyncpg.DatatypeMismatchError,
-)
-"""What PostgreSQL says to a statement that was planned for a schema of a moment ago."""
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """The result of a search: ``records`` is JSON text, for csv and tsv the text itself."""
@@ -255,23 +246,18 @@ async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
     Raises :class:`NotFound` if the table has gone, :class:`ValidationError` ``query`` for whatever PostgreSQL refuses.
     """
     pool = database.public if schema.public else database.reader
-    try:
-        if plan.copy_format is None:
-            if plan.statement is None:
-                return Found(plan.fields, b"[]", None)
-            # Not fetchrow: it asks for one row only, and PostgreSQL then takes no parallel workers.
-            rows = await pool.fetch(plan.statement, *plan.arguments)
-            return _found(plan, rows[0].get("records", b"[]"), rows[0].get("total"), rows[0].get("last"))
-        async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            return await _run_copy(connection, plan)
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        raise NotFound(f'DataStore table "{schema.resource_id}" was not found.') from None
-    except STALE_SCHEMA:
-        raise
-    except asyncpg.QueryCanceledError:
-        raise ValidationError({"query": [await _too_long(database, schema, plan)]}) from None
-    except asyncpg.PostgresError as error:
-        raise query_error(error, "query", "Invalid query") from None
+    with refusals(schema):
+        try:
+            if plan.copy_format is None:
+                if plan.statement is None:
+                    return Found(plan.fields, b"[]", None)
+                # Not fetchrow: it asks for one row only, and PostgreSQL then takes no parallel workers.
+                rows = await pool.fetch(plan.statement, *plan.arguments)
+                return _found(plan, rows[0].get("records", b"[]"), rows[0].get("total"), rows[0].get("last"))
+            async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+                return await _run_copy(connection, plan)
+        except asyncpg.QueryCanceledError:
+            raise ValidationError({"query": [await _too_long(database, schema, plan)]}) from None
 
 
 async def _too_long(database: Database, schema: TableSchema, plan: Plan) -> str:

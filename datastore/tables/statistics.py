@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,18 +19,17 @@ import asyncpg
 import msgspec
 from msgspec import structs
 
-from datastore.errors import NotFound, ValidationError
+from datastore.errors import ValidationError
 from datastore.postgres.database import Database
 from datastore.postgres.reads import ReadPool
-from datastore.postgres.translate import query_error
 from datastore.tables import distribution, extents, matching
 from datastore.tables.arguments import Arguments
 from datastore.tables.distribution import Distribution
 from datastore.tables.extents import Extent
 from datastore.tables.matching import Match
 from datastore.tables.names import printable
+from datastore.tables.refusals import gone, refusals
 from datastore.tables.schema import ID_COLUMN, Column, TableSchema
-from datastore.tables.search import STALE_SCHEMA
 
 _Key = tuple[str, int, tuple[tuple[str, str], ...], str]
 _SCANNED = ("count", "nulls", "min", "max", "mean", "stddev")
@@ -87,7 +85,7 @@ class Statistics:
         """
         selection = _Selection.plan(schema, request)
         pool = self._database.public if schema.public else self._database.reader
-        with _refusals(schema):
+        with refusals(schema):
             version, _ = await _registered(pool, schema)
             key = (schema.resource_id, schema.oid, selection.types, repr(request))
             if (kept := self._find(version, key)) is not None:
@@ -151,30 +149,13 @@ def _columns(schema: TableSchema, names: Sequence[str] | None) -> Sequence[Colum
     return [schema.by_name[name] for name in dict.fromkeys(names)]
 
 
-@contextmanager
-def _refusals(schema: TableSchema) -> Iterator[None]:
-    """PostgreSQL's errors in the API's words, as :func:`datastore.tables.search.run` has them."""
-    try:
-        yield
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        raise _gone(schema) from None
-    except STALE_SCHEMA:
-        raise
-    except asyncpg.PostgresError as error:
-        raise query_error(error, "query", "Invalid query") from None
-
-
-def _gone(schema: TableSchema) -> NotFound:
-    return NotFound(f'DataStore table "{schema.resource_id}" was not found.')
-
-
 async def _registered(connection: asyncpg.Connection | ReadPool, schema: TableSchema) -> tuple[int, int]:
     """The table's version and its number of rows. Roles see the registry rows of what they may read."""
     rows = await connection.fetch(
         "SELECT version, record_count FROM datastore.tables WHERE resource_id = $1", schema.resource_id
     )
     if not rows:
-        raise _gone(schema)
+        raise gone(schema)
     return rows[0]["version"], rows[0]["record_count"]
 
 

@@ -1,0 +1,41 @@
+"""What PostgreSQL says against a read of a table, in the API's words: the same for every action that reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from datastore.errors import NotFound
+from datastore.postgres.translate import query_error
+from datastore.tables.schema import TableSchema
+
+STALE_SCHEMA = (
+    asyncpg.UndefinedColumnError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.DatatypeMismatchError,
+)
+"""What PostgreSQL says to a statement that was planned for a schema of a moment ago."""
+
+
+def gone(schema: TableSchema) -> NotFound:
+    """The error for a table that was dropped meanwhile."""
+    return NotFound(f'DataStore table "{schema.resource_id}" was not found.')
+
+
+@contextmanager
+def refusals(schema: TableSchema) -> Iterator[None]:
+    """Raise :class:`NotFound` if the table has gone, :class:`ValidationError` ``query`` for whatever is refused.
+
+    :data:`STALE_SCHEMA` passes: the caller tries again with a fresh schema.
+    """
+    try:
+        yield
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        raise gone(schema) from None
+    except STALE_SCHEMA:
+        raise
+    except asyncpg.PostgresError as error:
+        raise query_error(error, "query", "Invalid query") from None
