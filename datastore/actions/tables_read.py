@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import orjson
@@ -175,8 +174,8 @@ def _request(parameters: DatastoreSearch, settings: Settings) -> search.Search:
         raise ValidationError({"offset": [f'invalid value "{parameters.offset}"']})
     return search.Search(
         match=parameters.match(),
-        fields=parameters.fields or None,
-        sort=parameters.sort or None,
+        fields=tuple(parameters.fields) if parameters.fields else None,
+        sort=tuple(parameters.sort) if parameters.sort else None,
         distinct=parameters.distinct,
         limit=min(limit, settings.search_rows_max),
         offset=parameters.offset or 0,
@@ -206,15 +205,13 @@ def _next(request: search.Search, plan: search.Plan, found: search.Found) -> dic
 def _links(call: Call, request: search.Search) -> dict[str, str]:
     """Where the first, next and previous pages are, as older clients follow them."""
     path, query = call.request_target
+    kept = [part for part in query.split("&") if part and not part.startswith("offset=")]
+    start = f"{path}?{'&'.join(kept)}" if kept else path
+    glue = "&" if kept else "?"
     limit = request.limit or 0
-    pairs = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "offset"]
-
-    def link(offset: int) -> str:
-        return f"{path}?{urlencode([*pairs, ('offset', offset)])}"
-
-    links = {"start": f"{path}?{urlencode(pairs)}" if pairs else path, "next": link(request.offset + limit)}
+    links = {"start": start, "next": f"{start}{glue}offset={request.offset + limit}"}
     if request.offset - limit > 0:
-        links["prev"] = link(request.offset - limit)
+        links["prev"] = f"{start}{glue}offset={request.offset - limit}"
     return links
 
 

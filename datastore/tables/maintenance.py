@@ -147,6 +147,8 @@ class Maintenance:
         try:
             await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
             await connection.execute(fulltext.create_index(schema))
+            # How frequent its words are: without that PostgreSQL takes each for a rare one, and ranks with one process.
+            await connection.execute(f"ANALYZE {schema.sql_name}")
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError):
             return  # dropped or changed meanwhile; a change is a write, which comes here again
 

@@ -38,8 +38,8 @@ class Group:
         """
         if method == "update":
             await self._require_matches(tx)
-        if len(self.numbers) > 1 or self.schema.triggers:
-            await self._lock(tx)
+        if self.schema.triggers or (method == "update" and len(self.numbers) > 1):
+            await self._lock(tx)  # without triggers an upsert is one INSERT, which locks in the order of its rows
         if method == "update":
             await staging.apply(tx, self._update, self.numbers)
             return 0
