@@ -92,6 +92,29 @@ class Settings(BaseSettings):
     default_fts_lang: str = Field("english", description="Text-search configuration used for full text.")
     ms_in_timestamp: bool = Field(True, description="Show timestamps with three digits of milliseconds.")
 
+    # SQL
+    sql_enabled: bool = Field(True, description="Offer datastore_search_sql: read-only SQL for everybody.")
+    sql_timeout: float = Field(60.0, gt=0, description="Longest time that one statement may take.")
+    sql_connections: int = Field(
+        4,
+        ge=1,
+        description="Statements that run at a time in each worker, on public tables and again on others; further ones "
+        "wait, for at most `DATASTORE_SQL_TIMEOUT`.",
+    )
+    sql_work_mem: int = Field(
+        16 * 2**20, ge=64 * 2**10, description="Memory of each sort or hash table of a statement (`work_mem`)."
+    )
+    sql_temp_limit: int = Field(
+        2**30,
+        ge=2**20,
+        description="Most disk space that a statement may take for temporary files (`temp_file_limit`), where the "
+        "server lets us set it: the embedded one does.",
+    )
+    sql_max_cost: float = Field(
+        0.0, ge=0, description="Largest cost of a statement, as PostgreSQL estimates it; 0 for no limit."
+    )
+    sql_max_length: int = Field(100_000, ge=1000, description="Longest text of a statement, in characters.")
+
     # PostgreSQL connections
     pool_size: int = Field(8, ge=1, description="Most connections of each worker and role.")
     connect_timeout: float = Field(10.0, gt=0, description="Time to wait for a new connection.")

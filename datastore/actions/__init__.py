@@ -9,6 +9,7 @@ from datastore.actions import (  # noqa: F401
     tables_analysis,
     tables_functions,
     tables_read,
+    tables_sql,
     tables_write,
     users,
 )

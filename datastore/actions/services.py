@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datastore.accounts.tokens import Tokens
 from datastore.postgres.database import Database
 from datastore.settings import Settings
+from datastore.sqlgate.run import Sql
 from datastore.tables.maintenance import Maintenance
 from datastore.tables.schema import Schemas
 from datastore.tables.statistics import Statistics
@@ -22,16 +23,20 @@ class Services:
     tokens: Tokens
     maintenance: Maintenance
     statistics: Statistics
+    sql: Sql
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> Services:
         """Connect to the database (``dsn`` is the owner's address). Raises what asyncpg raises if it cannot."""
         database = await Database.connect(dsn, settings)
         maintenance = Maintenance(dsn, database)
-        return cls(settings, database, Schemas(database), Tokens(database), maintenance, Statistics(database))
+        schemas = Schemas(database)
+        sql = Sql(database, schemas)
+        return cls(settings, database, schemas, Tokens(database), maintenance, Statistics(database), sql)
 
     async def close(self) -> None:
         """Stop the background work, then close every connection after the statements in flight."""
         await self.maintenance.close()
         await self.tokens.close()
+        await self.sql.close()
         await self.database.close()

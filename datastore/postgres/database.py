@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -127,6 +127,10 @@ class Database:
         finally:
             self._snapshots.release()
 
+    async def connect_reading(self, role: str, limits: Mapping[str, str]) -> asyncpg.Connection:
+        """A connection of its own for one of the read-only roles, with further settings of its session."""
+        return await _connect_reading(self._dsn, self.settings, role, limits)
+
     async def close(self) -> None:
         """Wait for the statements in flight, then close every connection."""
         await self.notifications.stop()
@@ -217,23 +221,24 @@ def _read_pool(dsn: str, settings: Settings, role: str) -> ReadPool:
         "lock_timeout": "5s",
     }
 
-    async def connect() -> asyncpg.Connection:
-        connection = await asyncpg.connect(
-            _without_credentials(dsn),
-            user=role,
-            password=role_password(settings, role),
-            timeout=settings.connect_timeout,
-            statement_cache_size=1024,
-            server_settings={**_SESSION, **limits},
-        )
-        try:
-            await _decode_json_as_bytes(connection)
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
+    return ReadPool(partial(_connect_reading, dsn, settings, role, limits), settings.pool_size)
 
-    return ReadPool(connect, settings.pool_size)
+
+async def _connect_reading(dsn: str, settings: Settings, role: str, limits: Mapping[str, str]) -> asyncpg.Connection:
+    connection = await asyncpg.connect(
+        _without_credentials(dsn),
+        user=role,
+        password=role_password(settings, role),
+        timeout=settings.connect_timeout,
+        statement_cache_size=1024,
+        server_settings={**_SESSION, **limits},
+    )
+    try:
+        await _decode_json_as_bytes(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 def _without_credentials(dsn: str) -> str:

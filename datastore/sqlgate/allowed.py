@@ -22,7 +22,7 @@ KEYWORDS = _words(
     over partition range groups unbounded preceding following current exclude no others window filter within
     grouping sets cube rollup variadic
     current_date current_time current_timestamp localtime localtimestamp
-    coalesce greatest least nullif extract substring overlay position trim both leading trailing placing for normalize
+    coalesce greatest least nullif extract substring overlay position trim both leading trailing placing for normalize nfc nfd nfkc nfkd
     interval year month day hour minute second time timestamp without double precision varying character char varchar
     bit boolean int integer smallint bigint real float decimal dec numeric
     """
@@ -74,10 +74,10 @@ _TIME = """
 _CHOICE = "coalesce greatest least nullif num_nonnulls num_nulls grouping"
 _AGGREGATES = """
     any_value array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count covar_pop covar_samp every json_agg
-    json_agg_strict json_object_agg json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict jsonb_agg
-    jsonb_agg_strict jsonb_object_agg jsonb_object_agg_strict jsonb_object_agg_unique jsonb_object_agg_unique_strict max
-    min mode percentile_cont percentile_disc range_agg range_intersect_agg regr_avgx regr_avgy regr_count regr_intercept
-    regr_r2 regr_slope regr_sxx regr_sxy regr_syy stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance
+    json_agg_strict json_object_agg json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict
+    jsonb_agg jsonb_agg_strict jsonb_object_agg jsonb_object_agg_strict jsonb_object_agg_unique
+    jsonb_object_agg_unique_strict max min mode percentile_cont percentile_disc range_agg range_intersect_agg regr_avgx
+    regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance
 """
 _WINDOWS = "cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number"
 _ARRAYS = """
@@ -89,8 +89,8 @@ _JSON = """
     json_array_elements json_array_elements_text json_array_length json_build_array json_build_object json_each
     json_each_text json_extract_path json_extract_path_text json_object json_object_keys json_strip_nulls json_to_record
     json_to_recordset json_typeof jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
-    jsonb_build_object jsonb_concat jsonb_contains jsonb_delete jsonb_delete_path jsonb_each jsonb_each_text jsonb_exists
-    jsonb_exists_all jsonb_exists_any jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object
+    jsonb_build_object jsonb_concat jsonb_contains jsonb_delete jsonb_delete_path jsonb_each jsonb_each_text
+    jsonb_exists jsonb_exists_all jsonb_exists_any jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object
     jsonb_object_keys jsonb_path_exists jsonb_path_exists_tz jsonb_path_match jsonb_path_match_tz jsonb_path_query
     jsonb_path_query_array jsonb_path_query_array_tz jsonb_path_query_first jsonb_path_query_first_tz
     jsonb_path_query_tz jsonb_pretty jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_to_record jsonb_to_recordset
@@ -130,10 +130,10 @@ FUNCTIONS = _words(
         )
     )
 )  # fmt: skip
-"""Not here, with the reason: what waits (``pg_sleep``), locks (``pg_advisory_*``), runs or reads by text (``query_to_xml``
-and its family, ``ts_stat``, ``ts_rewrite``, ``nextval``, ``currval``, ``to_regclass``, casts to ``regclass``),
-tells of the server, its settings, files and sessions (``version``, ``current_setting``, ``pg_*``, ``inet_*_addr``),
-changes the session (``set_config``, ``setseed``), or serves only PostgreSQL itself (``int4pl``, ``array_in``)."""
+"""Not here, with the reason: what waits (``pg_sleep``), locks (``pg_advisory_*``), runs or reads by text
+(``query_to_xml`` and its family, ``ts_stat``, ``ts_rewrite``, ``nextval``, ``currval``, ``to_regclass``), tells of the
+server, its settings, files and sessions (``version``, ``current_setting``, ``pg_*``, ``inet_*_addr``), changes the
+session (``set_config``, ``setseed``), or serves only PostgreSQL itself (``int4pl``, ``array_in``)."""
 
 IMPLICIT_FUNCTIONS = _words(
     """
@@ -153,7 +153,7 @@ TYPES = TYPE_KEYWORDS | _words(
     tstzrange tsvector uuid varbit record
     """
 )
-"""Targets of casts. Not here: the ``reg*`` family, which finds objects by name, row types of tables, and pseudo-types."""
+"""Targets of casts. Not here: the ``reg*`` family, which finds objects by name, row types, and pseudo-types."""
 
 ARRAY_TYPES = frozenset(f"_{name}" for name in TYPES)
 """The same as PostgreSQL itself calls the arrays of them."""

@@ -17,7 +17,7 @@ _LOAD = """
         ARRAY (SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace) AS functions,
         ARRAY (SELECT relname::text FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace) AS relations,
         ARRAY (SELECT nspname::text FROM pg_namespace
-               WHERE nspname ~ '^pg_' OR nspname IN ('information_schema', 'public') OR nspname ~ '^datastore') AS schemas
+               WHERE nspname ~ '^(pg_|datastore)' OR nspname IN ('information_schema', 'public')) AS schemas
 """
 
 
@@ -39,4 +39,6 @@ class Catalogue:
 async def load(connection: asyncpg.Connection | asyncpg.Pool | ReadPool) -> Catalogue:
     """Ask the server."""
     [row] = await connection.fetch(_LOAD)
-    return Catalogue(dict(row["keywords"]), frozenset(row["functions"]), frozenset(row["relations"]), frozenset(row["schemas"]))
+    return Catalogue(
+        dict(row["keywords"]), frozenset(row["functions"]), frozenset(row["relations"]), frozenset(row["schemas"])
+    )

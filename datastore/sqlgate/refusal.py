@@ -8,6 +8,7 @@ NOT_SINGLE = "Query is not a single statement."
 UNREADABLE = "Not authorized to read resource."
 SYSTEM_TABLES = "Not authorized to access system tables"
 TOO_LONG = "Query took too long"
+UNSUPPORTED = "This statement, or a construct in it, is not supported."
 
 
 class Doubtful(Exception):

@@ -33,6 +33,7 @@ SYSTEM = "pg_catalog"
 FULL_TEXT = "_full_text"
 _SYSTEM_SCHEMAS = frozenset({SYSTEM, "information_schema"})
 
+_BEGINNINGS = frozenset({"select", "with", "values", "("})
 _CLAUSES = frozenset({"where", "group", "having", "order", "window", "limit", "offset", "fetch"})
 _SETS = frozenset({"union", "intersect", "except"})
 _JOINS = frozenset({"natural", "cross", "inner", "left", "right", "full", "outer"})
@@ -76,7 +77,7 @@ class Structure:
     types: set[int] = field(default_factory=set)
     """Indexes of the tokens that begin a type."""
     names: set[int] = field(default_factory=set)
-    """Indexes of the tokens that are names though they are spelt like keywords: labels, and what stands behind a dot."""
+    """Indexes of the tokens that are names even if spelt like keywords: labels, and what stands behind a dot."""
     columns: list[Chain] = field(default_factory=list)
     parameters: int = 0
     """The highest number of a parameter."""
@@ -292,7 +293,9 @@ class _Reader:
                 level.fresh = False
                 self._push(Level("modifiers"))
                 return at + 2
-        elif opens and word in FUNCTION_KEYWORDS and not (word in _JOINS and level.clause == "from" and level.after_item):
+        elif (
+            opens and word in FUNCTION_KEYWORDS and not (word in _JOINS and level.clause == "from" and level.after_item)
+        ):
             if level.clause == "from" and level.expecting:
                 level.expecting, level.after_item = False, True
             level.fresh = False
@@ -334,7 +337,7 @@ class _Reader:
             return Level("columns")
         return Level("group")
 
-    def _keyword(self, at: int, word: str, level: Level, before: str) -> None:  # noqa: C901 -- one line a keyword
+    def _keyword(self, at: int, word: str, level: Level, before: str) -> None:
         if word == "select" or word == "values":
             self._query(level, before)
             level.kind, level.clause, level.after_item, level.expecting = "query", word, False, False
@@ -488,6 +491,8 @@ def read(tokens: list[Token], catalogue: Catalogue) -> Structure:
     Raises :class:`NotAuthorized` and :class:`ValidationError` for what is not allowed, :class:`Doubtful` for what is
     not understood.
     """
+    if tokens[0].kind not in (WORD, MARK) or tokens[0].text not in _BEGINNINGS:
+        raise Doubtful("Only SELECT is supported.")
     found = _Reader(tokens, catalogue).read()
     for index, token in enumerate(tokens):
         # Nothing that is named like a table or schema of PostgreSQL's own passes, wherever it stands.

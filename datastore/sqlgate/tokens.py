@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import ParseError, TokenError
 from sqlglot.dialects.postgres import Postgres
-from sqlglot.tokens import Token as ForeignToken
+from sqlglot.tokenizer_core import Token as ForeignToken
 
 from datastore.postgres.quoting import MAX_IDENTIFIER_BYTES, literal
 from datastore.sqlgate.allowed import KEYWORDS
@@ -156,7 +156,7 @@ def _name(text: str, start: int, end: int) -> Token:
 
 
 def _operator(run: str) -> str:
-    """The first operator of a run of operator characters: + and - end one only behind a character of _NOT_ARITHMETIC."""
+    """The first operator of a run: + and - end one only if a character of ``_NOT_ARITHMETIC`` is in it."""
     end = len(run)
     while end > 1 and run[end - 1] in "+-" and not _NOT_ARITHMETIC.intersection(run[: end - 1]):
         end -= 1

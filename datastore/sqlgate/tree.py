@@ -12,11 +12,11 @@ from collections import Counter
 from sqlglot import ParseError, exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
-from sqlglot.tokens import Token as ForeignToken
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import Token as ForeignToken
+from sqlglot.tokenizer_core import TokenType
 
 from datastore.sqlgate.allowed import TYPE_KEYWORDS
-from datastore.sqlgate.refusal import Doubtful, refused
+from datastore.sqlgate.refusal import UNSUPPORTED, Doubtful, refused
 from datastore.sqlgate.structure import Structure
 from datastore.sqlgate.tokens import MARK, NAME, NUMBER, OPERATOR, PARAMETER, STRING, WORD, Token
 
@@ -25,9 +25,11 @@ _DISAGREE = "The statement can be read in two ways."
 _SPECIAL = frozenset({"extract", "substring", "overlay", "position", "trim"})
 """Functions with a syntax of their own, which sqlglot parses as such."""
 _NATIVE_OPERATORS = frozenset({"+", "-", "*", "/", "=", "<>", "!=", "<", ">", "<=", ">=", "||", "=>", "~"})
-_ENDS_OPERAND = frozenset({")", "]", "null", "true", "false", "end", "current_date", "current_time", "current_timestamp"})
+_ENDS_OPERAND = frozenset(
+    {")", "]", "null", "true", "false", "end", "current_date", "current_time", "current_timestamp"}
+)
 
-NODES: frozenset[type[exp.Expression]] = frozenset(
+NODES: frozenset[type[exp.Expr]] = frozenset(
     {
         # queries
         exp.Select, exp.Subquery, exp.Union, exp.Intersect, exp.Except, exp.With, exp.CTE, exp.Values, exp.Tuple,
@@ -50,22 +52,20 @@ NODES: frozenset[type[exp.Expression]] = frozenset(
 )  # fmt: skip
 
 
-def parse(tokens: list[Token], foreign: list[list[ForeignToken]], structure: Structure, sql: str) -> exp.Expression:
+def parse(tokens: list[Token], foreign: list[list[ForeignToken]], structure: Structure, sql: str) -> exp.Expr:
     """The tree of the one statement. Raises :class:`Doubtful`."""
     parser = PostgresParser(dialect=_DIALECT)
     try:
         [tree] = parser.parse(_seen_by_parser(tokens, foreign, structure), sql)
     except (ParseError, RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         # sqlglot meets malformed statements with exceptions of many kinds.
-        raise Doubtful("This statement, or a construct in it, is not supported.") from error
+        raise Doubtful(UNSUPPORTED) from error
     if tree is None:
         raise Doubtful("Query is empty.")
     return tree
 
 
-def _seen_by_parser(
-    tokens: list[Token], foreign: list[list[ForeignToken]], structure: Structure
-) -> list[ForeignToken]:
+def _seen_by_parser(tokens: list[Token], foreign: list[list[ForeignToken]], structure: Structure) -> list[ForeignToken]:
     names, calls, types = structure.names, structure.calls, structure.types
     seen: list[ForeignToken] = []
     brackets: list[bool] = []
@@ -100,7 +100,7 @@ def _seen_by_parser(
             seen.append(_bracket(tokens, at, names, theirs, brackets))
         elif kind == WORD and token.text == "array" and tokens[at + 1].text == "[":
             continue
-        elif kind == NUMBER or kind == PARAMETER:
+        elif kind in (NUMBER, PARAMETER):
             seen.append(_token(TokenType.NUMBER, "1" if kind == PARAMETER else token.text, theirs))
         else:
             seen.extend(theirs)
@@ -110,7 +110,7 @@ def _seen_by_parser(
 def _bracket(
     tokens: list[Token], at: int, names: set[int], theirs: list[ForeignToken], brackets: list[bool]
 ) -> ForeignToken:
-    """A subscript keeps its brackets. ARRAY [1, 2] becomes (1, 2), as sqlglot's time for nested arrays is exponential."""
+    """A subscript keeps its brackets; ARRAY [1, 2] becomes (1, 2): sqlglot's time for nested arrays is exponential."""
     if tokens[at].text == "]":
         return theirs[0] if brackets.pop() else _token(TokenType.R_PAREN, ")", theirs)
     before = tokens[at - 1]
@@ -128,7 +128,7 @@ def _ends_operand(token: Token, is_name: bool) -> bool:
     return is_name or token.kind in (NAME, STRING, NUMBER, PARAMETER) or token.text in _ENDS_OPERAND
 
 
-def check(tree: exp.Expression, tokens: list[Token], structure: Structure) -> list[exp.Table]:
+def check(tree: exp.Expr, tokens: list[Token], structure: Structure) -> list[exp.Table]:
     """Refuse nodes that are not allowed, and a tree that finds other relations or calls than ``structure``.
 
     Gives the tables of the tree in the order in which they stand. Raises :class:`ValidationError`, :class:`Doubtful`.
@@ -142,7 +142,7 @@ def check(tree: exp.Expression, tokens: list[Token], structure: Structure) -> li
         kind = type(node)
         if kind not in NODES:
             raise refused(f"{kind.__name__} is not supported")
-        if kind is exp.Table:
+        if isinstance(node, exp.Table):
             name = node.this
             if type(name) is exp.Identifier:
                 tables[name.meta["start"]] = node
@@ -163,7 +163,7 @@ def check(tree: exp.Expression, tokens: list[Token], structure: Structure) -> li
     return [tables[start] for start in sorted(tables)]
 
 
-_SPECIAL_NODES: dict[type[exp.Expression], str] = {
+_SPECIAL_NODES: dict[type[exp.Expr], str] = {
     exp.Extract: "extract",
     exp.Substring: "substring",
     exp.Overlay: "overlay",
@@ -177,7 +177,7 @@ def is_cte(table: exp.Table) -> bool:
     if table.args.get("db") is not None:
         return False
     name = table.name
-    child: exp.Expression = table
+    child: exp.Expr = table
     parent = table.parent
     inside: exp.CTE | None = None
     while parent is not None:

@@ -26,9 +26,9 @@ def column_text(column: Column, source: str = "") -> str:
     return f"datastore.stable_text({name})"
 
 
-def document(columns: Iterable[Column]) -> str:
-    """All the columns' texts as one, null columns left out."""
-    texts = [f"coalesce({column_text(column)}, '')" for column in columns]
+def document(columns: Iterable[Column], source: str = "") -> str:
+    """All the columns' texts as one, null columns left out; of the table named ``source`` in the query."""
+    texts = [f"coalesce({column_text(column, source)}, '')" for column in columns]
     separator = " || ' ' || "
     return f"left({separator.join(texts)}, {MAX_CHARACTERS})" if texts else "''"
 
@@ -41,9 +41,9 @@ def configuration(language: str) -> str:
     return f"{literal(f'datastore.{identifier(language)}')}::regconfig"
 
 
-def vector(columns: Iterable[Column], language: str) -> str:
-    """The search vector of a row, IMMUTABLE."""
-    return f"to_tsvector({configuration(language)}, {document(columns)})"
+def vector(columns: Iterable[Column], language: str, source: str = "") -> str:
+    """The search vector of a row (of the table named ``source`` in the query), IMMUTABLE."""
+    return f"to_tsvector({configuration(language)}, {document(columns, source)})"
 
 
 def index_name(schema: TableSchema) -> str:

@@ -76,4 +76,4 @@ async def _reason(tx: Transaction, schema: TableSchema, column: Column, type: De
     if not rows:
         return None
     examples = ", ".join(f'"{row["value"]}" (_id {row["id"]})' for row in rows)
-    return f'"{column.name}": {rows[0]["total"]} values cannot be converted to {type.name}, such as {examples}'
+    return f'"{column.name}": {int(rows[0]["total"])} values cannot be converted to {type.name}, such as {examples}'

@@ -3,7 +3,8 @@ shown.
 
 Every fenced ``sh`` block with a ``curl`` in it is an example, unless the comment ``<!-- not run -->`` stands before it.
 A fenced ``json``, ``csv`` or ``text`` block right behind it is the output of its last command; ``…`` in there stands
-for whatever is left out. Keys that are not shown are not looked at.
+for whatever is left out. Keys that are not shown are not looked at. A row of a table that starts with filters and ends
+with a number tells how many rows of ``flights`` they find.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from urllib.parse import quote
 NOT_RUN = "<!-- not run -->"
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHOWN = ("json", "csv", "text")
+_COUNTED = re.compile(r"^\| `(?P<filters>[\[{].*[\]}])` \|.*\| (?P<rows>[\d,]+) \|$", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"^(?P<name>[A-Z]+)=(?:(?P<value>[\w.-]+)|\$\((?P<command>[^()]+)\))$", re.MULTILINE)
 _VARIABLE = re.compile(r"'[^']*'|\$(\w+)")
 
@@ -52,6 +54,13 @@ def examples(page: Path) -> Iterator[Example]:
             after["text"] if after is not None and shown else None,
             after["language"] if after is not None and shown else "",
         )
+
+
+def counted_filters(page: Path) -> Iterator[tuple[int, str, int]]:
+    """The filters of a page's tables, each with its line and the number of rows that it finds."""
+    text = page.read_text()
+    for row in _COUNTED.finditer(text):
+        yield text[: row.start()].count("\n") + 1, row["filters"], int(row["rows"].replace(",", ""))
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------

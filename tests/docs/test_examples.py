@@ -30,6 +30,7 @@ from tests.docs.examples import (
     Example,
     Request,
     assignments,
+    counted_filters,
     differences,
     examples,
     requests,
@@ -114,7 +115,7 @@ class Reader:
 
 async def test_every_example_does_what_it_says(store: Services, settings: Settings) -> None:
     transport = httpx.ASGITransport(create_app(settings, store), raise_app_exceptions=False)
-    failures, run_on = [], set()
+    failures, run_on, counted = [], set(), 0
     async with httpx.AsyncClient(transport=transport, timeout=60) as client:
         for page in PAGES:
             reader = Reader(store, client)
@@ -122,8 +123,15 @@ async def test_every_example_does_what_it_says(store: Services, settings: Settin
                 run_on.add(page.name)
                 place = f"{page.relative_to(ROOT)}:{example.line}"
                 failures += [f"{place}: {problem}" for problem in await reader.problems(example)]
+            for line, filters, rows in counted_filters(page):
+                counted += 1
+                query = {"resource_id": "flights", "filters": filters, "limit": "0"}
+                response = await client.get(f"{ADDRESS}/api/3/action/datastore_search", params=query)
+                if not response.is_success or response.json()["result"]["total"] != rows:
+                    failures.append(f"{page.relative_to(ROOT)}:{line}: {filters}: {response.text[-300:]}")
     assert not failures, "\n".join(failures)
-    assert run_on >= {"README.md", "quickstart.md", "api.md", "operating.md"}
+    assert run_on >= {"README.md", "quickstart.md", "api.md", "fulltext.md", "operating.md"}
+    assert counted
 
 
 def test_every_action_is_documented() -> None:

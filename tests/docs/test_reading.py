@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.examples import differences, examples, requests, shown_json, text_differences
+from tests.docs.examples import counted_filters, differences, examples, requests, shown_json, text_differences
 
 
 def test_blocks_with_curl_are_examples_and_the_next_block_is_their_output(tmp_path: Path) -> None:
@@ -20,6 +20,15 @@ def test_blocks_with_curl_are_examples_and_the_next_block_is_their_output(tmp_pa
     found = [(example.line, example.commands, example.shown) for example in examples(page)]
 
     assert found == [(7, "curl a\n", "{}\n"), (20, "curl c\n", None)]
+
+
+def test_filters_in_a_table_are_found_with_their_number_of_rows(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        '| `filters` | finds | rows |\n| --- | --- | --- |\n| `{"a": 1}` | `eq` | 1,234 |\n| `a` | b | 1 |\n'
+    )
+
+    assert list(counted_filters(page)) == [(3, '{"a": 1}', 1234)]
 
 
 def test_a_command_is_read_as_the_shell_and_curl_read_it() -> None:

@@ -1,0 +1,28 @@
+"""Three judges on generated statements: nothing unsafe, nothing unfaithful. ``DATASTORE_FUZZ_SECONDS`` makes it long."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from datastore.actions.services import Services
+from tests.sqlgate.conftest import World
+from tests.sqlgate.fuzz import Fuzz, report
+
+SECONDS = float(os.environ.get("DATASTORE_FUZZ_SECONDS", "12"))
+SEED = int(os.environ.get("DATASTORE_FUZZ_SEED", "0"))
+LIVE_EVERY = 10
+
+
+async def test_fuzz(services: Services, world: World) -> None:
+    fuzz = Fuzz(services, world, await services.sql.gate.catalogue())
+    end = time.monotonic() + SECONDS
+    seed = SEED * 1_000_000_000
+    while time.monotonic() < end:
+        seed += 1
+        await fuzz.try_one(seed, live=seed % LIVE_EVERY == 0)
+    figures = report(fuzz.tally)
+    print(figures)
+    assert not fuzz.tally.unsafe, fuzz.tally.unsafe[:20]
+    assert not fuzz.tally.unfaithful, fuzz.tally.unfaithful[:20]
+    assert figures["allowed"] > figures["tried"] / 50
