@@ -49,6 +49,18 @@ class OfResource(Parameters):
         return {**data, "resource_id": data["id"]} if "id" in data else data
 
 
+class KnownOnly(OfResource):
+    """Parameters of an action where a misspelled one would do something else than was meant: it is refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:
+        for name in data:
+            if name not in cls.model_fields and name != "id":
+                raise ValidationError({"__extras": [f'invalid value "{name}"']})
+        return data
+
+
 Model = TypeVar("Model", bound=Parameters)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
-from datastore.actions.parameters import Boolean, Integer, Natural, Strings, invalid, one_of
+from datastore.actions.parameters import Boolean, Integer, KnownOnly, Natural, Strings, invalid, one_of
 from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.table_access import readable
 from datastore.actions.tables_read import Selection
@@ -20,23 +20,15 @@ _UNITS = "|".join(outputs.UNITS)
 _FUNCTIONS = ", ".join(f"`{name}`" for name in outputs.FUNCTIONS)
 
 
-class _Known(Selection):
-    """A selection that knows no other parameters than its own."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, data: Any) -> Any:
-        for name in data:
-            if name not in cls.model_fields and name != "id":
-                raise ValidationError({"__extras": [f'invalid value "{name}"']})
-        return data
+class _Selection(Selection, KnownOnly):
+    """A selection of rows to look at."""
 
     def echo(self, *names: str) -> dict[str, Any]:
         """The given ones of the parameters, and of those that select rows."""
         return {name: getattr(self, name) for name in (*_SELECTED, *names) if name in self.model_fields_set}
 
 
-class DatastoreAggregate(_Known):
+class DatastoreAggregate(_Selection):
     """How the rows of a table are grouped, and what is computed of each group."""
 
     group_by: Any = Field(
@@ -116,7 +108,7 @@ def _up_to(most: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-class DatastoreStats(_Known):
+class DatastoreStats(_Selection):
     """Which rows and columns of a table to describe by figures."""
 
     fields: Strings = Field(None, description="The columns to describe; all but `_id` if not given.")

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import msgspec
 import orjson
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from datastore.actions.parameters import (
     Boolean,
     Integer,
     Json,
+    KnownOnly,
     Natural,
     OfResource,
     RequiredText,
@@ -91,7 +92,7 @@ class Selection(OfResource):
         return Match(self.filters, self.q, self.full_text or None, self.similar, syntax, self.language or None)
 
 
-class DatastoreSearch(Selection):
+class DatastoreSearch(Selection, KnownOnly):
     """Which rows of a table, in which order and shape."""
 
     limit: Natural = Field(None, description="Most rows to return; lowered to the site's maximum.")
@@ -115,14 +116,6 @@ class DatastoreSearch(Selection):
     records_format: Annotated[str, one_of("objects", "lists", "csv", "tsv")] = Field(
         "objects", description="Shape of the rows: objects, lists, csv or tsv."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, data: Any) -> Any:
-        for name in data:
-            if name not in cls.model_fields and name != "id":
-                raise ValidationError({"__extras": [f'invalid value "{name}"']})
-        return data
 
 
 _ECHOED = (

@@ -11,6 +11,7 @@ from datastore.accounts.permissions import require_login
 from datastore.actions.parameters import (
     Boolean,
     Json,
+    KnownOnly,
     OfResource,
     RequiredText,
     Strings,
@@ -138,7 +139,7 @@ def _filters(value: Any) -> Any:
     return value
 
 
-class DatastoreDelete(OfResource):
+class DatastoreDelete(KnownOnly):
     """Which rows to delete, or the whole table."""
 
     resource_id: RequiredText = Field(description="The resource; `id` means the same.")
@@ -156,7 +157,7 @@ def _object(value: Any) -> Any:
     return value
 
 
-class DatastoreRecordsDelete(OfResource):
+class DatastoreRecordsDelete(KnownOnly):
     """Which rows to delete."""
 
     resource_id: RequiredText = Field(description="The resource; `id` means the same.")

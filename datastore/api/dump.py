@@ -12,9 +12,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from datastore.accounts.permissions import may_read_dataset
-from datastore.actions.parameters import Boolean, Json, Natural, Parameters, Strings, Text, one_of, validate
+from datastore.actions.parameters import Boolean, Natural, Strings, one_of, validate
 from datastore.actions.services import Services
-from datastore.actions.tables_read import Query
+from datastore.actions.tables_read import Selection
 from datastore.api.decode import query_parameters
 from datastore.api.identity import identify
 from datastore.errors import BadRequest, DataStoreError, NotFound, ValidationError
@@ -22,20 +22,15 @@ from datastore.exports import dump
 from datastore.postgres.database import CONNECTION_LOST
 from datastore.postgres.translate import about_input, message
 from datastore.tables import search
-from datastore.tables.matching import Match
 
 _NOT_FOUND = "DataStore resource not found"
 
 
-class Dump(Parameters):
+class Dump(Selection):
     """What to dump of a table, and how."""
 
     format: Annotated[str, one_of("csv", "tsv")] = Field("csv", description="csv or tsv.")
     bom: Boolean = Field(False, description="Start with a byte order mark, for spreadsheet programs.")
-    filters: Json = Field(None, description="Conditions as in datastore_search.")
-    q: Query = Field(None, description="Full text as in datastore_search.")
-    plain: Boolean = Field(True, description="As in datastore_search.")
-    language: Text = Field(None, description="As in datastore_search.")
     fields: Strings = Field(None, description="Columns, in this order.")
     sort: Strings = Field(None, description="As in datastore_search; by `_id` if not given.")
     distinct: Boolean = Field(False, description="Leave out duplicate rows.")
@@ -46,7 +41,8 @@ class Dump(Parameters):
 async def _dump(request: Request) -> Response:
     services: Services = request.app.state.services
     try:
-        parameters = validate(Dump, query_parameters(request.scope))
+        given = {**query_parameters(request.scope), "id": request.path_params["name"]}
+        parameters = validate(Dump, given)
         return await _respond(request, services, parameters)
     except ValidationError as error:
         return PlainTextResponse(_text(error), 400)
@@ -60,7 +56,7 @@ async def _dump(request: Request) -> Response:
 
 async def _respond(request: Request, services: Services, parameters: Dump) -> Response:
     actor = await identify(dict(request.scope["headers"]), services)
-    schema = await services.schemas.get(request.path_params["name"])
+    schema = await services.schemas.get(parameters.resource_id)
     # Who may not read a table is not told that it exists.
     if schema is None or not may_read_dataset(actor, schema.access):
         raise HTTPException(404, _NOT_FOUND)
@@ -83,12 +79,7 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
 def _request(parameters: Dump, services: Services) -> search.Search:
     settings = services.settings
     return search.Search(
-        match=Match(
-            filters=parameters.filters,
-            q=parameters.q,
-            syntax="plain" if parameters.plain else "query",
-            language=parameters.language,
-        ),
+        match=parameters.match(),
         fields=parameters.fields or None,
         sort=parameters.sort or None,
         distinct=parameters.distinct,

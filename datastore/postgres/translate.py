@@ -53,4 +53,6 @@ def query_error(error: asyncpg.PostgresError, key: str, text: str) -> asyncpg.Po
     """The error to raise when PostgreSQL refused a query: ``key`` with ``text``, and a safe reason in ``info``."""
     if isinstance(error, asyncpg.QueryCanceledError):
         return ValidationError({key: ["Search took too long"]})
-    return ValidationError({key: [text], "info": {"orig": [message(error)]}}) if about_input(error) else error
+    # Where our own objects live in the database is nobody's business.
+    orig = message(error).replace('"datastore.', '"')
+    return ValidationError({key: [text], "info": {"orig": [orig]}}) if about_input(error) else error

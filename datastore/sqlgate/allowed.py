@@ -24,7 +24,7 @@ KEYWORDS = _words(
     current_date current_time current_timestamp localtime localtimestamp
     coalesce greatest least nullif extract substring overlay position trim both leading trailing placing for normalize nfc nfd nfkc nfkd
     interval year month day hour minute second time timestamp without double precision varying character char varchar
-    bit boolean int integer smallint bigint real float decimal dec numeric
+    bit boolean int integer smallint bigint real float decimal dec numeric json
     """
 )
 """Keywords that mean something in a statement. Any other one can only be a name, and is quoted."""
@@ -37,7 +37,7 @@ FUNCTION_KEYWORDS = _words(
 TYPE_KEYWORDS = _words(
     """
     interval time timestamp double character char varchar bit boolean int integer smallint bigint real float decimal dec
-    numeric
+    numeric json
     """
 )
 """Keywords that begin the name of a type; all of these are allowed."""

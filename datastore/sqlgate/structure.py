@@ -276,17 +276,21 @@ class _Reader:
 
     def _word(self, at: int, word: str) -> int:
         level, before = self.levels[-1], self._text(at - 1)
-        category = self.catalogue.keywords[word]
+        category, opens = self.catalogue.keywords[word], self._opens(at + 1)
         if before == "as" and level.call != "cast" and not self._after_with(level, word):
             self.found.names.add(at)
             return self._chain(at)
         if self._text(at + 1) == "." and category not in RESERVED:
             self.found.names.add(at)
             return self._chain(at)
-        if category not in RESERVED and self._stands_for_a_name(level, word, before):
+        if category not in RESERVED and self._stands_for_a_name(level, word, before, opens):
             self.found.names.add(at)
             return self._chain(at)
-        opens = self._opens(at + 1)
+        if word not in TYPE_KEYWORDS and self._stands_for_a_type(at, word, level, before):
+            if category in RESERVED:
+                raise Doubtful(f"{word} is not a type")
+            self.found.names.add(at)
+            return self._chain(at)
         if word in TYPE_KEYWORDS and not (level.kind == "columns" and before in ("(", ",")):
             self.found.types.add(at)
             if opens:
@@ -315,15 +319,26 @@ class _Reader:
     def _after_with(self, level: Level, word: str) -> bool:
         return level.kind == "query" and level.clause == "with" and word in ("materialized", "not")
 
-    def _stands_for_a_name(self, level: Level, word: str, before: str) -> bool:
+    def _stands_for_a_name(self, level: Level, word: str, before: str, opens: bool) -> bool:
         """A keyword that is not reserved stands where only a name can."""
         if level.kind == "query" and level.clause == "with" and level.expecting:
             return word != "recursive" or before != "with"
         if level.kind == "columns":
             return before in ("(", ",")
         if level.clause == "from" and level.expecting:
-            return word not in ("values", "rows")
+            return word not in ("values", "rows") and not (opens and word in FUNCTION_KEYWORDS)
         return level.clause == "from" and level.after_item and word not in ("repeatable", "ordinality")
+
+    def _stands_for_a_type(self, at: int, word: str, level: Level, before: str) -> bool:
+        """A keyword stands where only a type can, or before a string constant, as a type does."""
+        if before == "::" or (before == "as" and level.call == "cast"):
+            return True
+        before_string = at + 1 < len(self.tokens) and self.tokens[at + 1].kind == STRING
+        if not before_string or self.catalogue.keywords[word] in RESERVED:
+            return False
+        if word == "by":
+            return before not in ("order", "group", "partition")
+        return before != "time" if word == "zone" else word != "escape" or at == 0 or before in _BEGINNINGS
 
     def _behind(self, word: str, level: Level) -> Level:
         """The level of the parenthesis behind a keyword."""

@@ -50,7 +50,7 @@ def _index_name(schema: TableSchema, index: Index) -> str:
 
 
 def _refused(error: asyncpg.PostgresError) -> Exception:
-    return ValidationError({"index": [message(error)]}) if about_input(error) else error
+    return ValidationError({"index": [message(error).replace('"datastore.', '"')]}) if about_input(error) else error
 
 
 async def set_key(tx: Transaction, schema: TableSchema, columns: Sequence[str]) -> None:

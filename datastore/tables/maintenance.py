@@ -31,6 +31,16 @@ _MODIFIED_DELAY = 15.0
 """Seconds without a further write after which the resource's ``last_modified`` is set."""
 
 
+_STALE = 0.2
+"""Share of the rows that must have come or gone since the statistics were made, for new ones to be worth their cost."""
+
+_ROWS = """
+    SELECT registry.record_count, class.reltuples
+    FROM datastore.tables AS registry JOIN pg_class AS class ON class.oid = $2::bigint::oid
+    WHERE registry.resource_id = $1
+"""
+
+
 class _Schedule:
     """Names with the time at which each is due."""
 
@@ -132,12 +142,15 @@ class Maintenance:
         schema = await load(connection, resource_id)
         if schema is None:
             return
-        with contextlib.suppress(asyncpg.UndefinedTableError):
-            await connection.execute(f"ANALYZE {schema.sql_name}")
-        rows = await connection.fetchval(
-            "SELECT record_count FROM datastore.tables WHERE resource_id = $1", resource_id
-        )
-        if schema.fulltext == "none" and schema.columns and (rows or 0) >= INDEX_FROM:
+        row = await connection.fetchrow(_ROWS, resource_id, schema.oid)
+        if row is None:
+            return
+        rows, analyzed = row["record_count"], max(row["reltuples"], 0.0)
+        if abs(rows - analyzed) > _STALE * max(rows, analyzed):
+            # PostgreSQL does this by itself after a minute or so; a table that was just loaded is read before that.
+            with contextlib.suppress(asyncpg.UndefinedTableError):
+                await connection.execute(f"ANALYZE {schema.sql_name}")
+        if schema.fulltext == "none" and schema.columns and rows >= INDEX_FROM:
             await self._build(connection, schema)
 
     async def _build(self, connection: asyncpg.Connection, schema: TableSchema) -> None:

@@ -401,6 +401,13 @@ async def test_delete_takes_an_object_only(api: Api, books: str, filters: Any) -
     assert error == {"filters": ["filters must be either a dict or null."]}
 
 
+@pytest.mark.parametrize("name", ["datastore_delete", "datastore_records_delete"])
+async def test_a_misspelled_filter_deletes_nothing(api: Api, books: str, name: str) -> None:
+    error = await api.refused(409, name, resource_id=books, filter={"isbn": "1"})
+    assert error == {"__extras": ['invalid value "filter"']}
+    assert (await api.ok("datastore_search", resource_id=books))["total"] == 3
+
+
 @pytest.mark.parametrize("filters", [{"pages": "x"}, {"nope": 1}, {"pages": {}}])
 async def test_bad_filters_delete_nothing(api: Api, books: str, filters: Any) -> None:
     assert "filters" in await api.refused(409, "datastore_delete", resource_id=books, filters=filters)
@@ -571,6 +578,7 @@ async def test_dump(client: httpx.AsyncClient, books: str) -> None:
     parameters = {"format": "tsv", "bom": "true", "filters": '{"isbn": "2"}', "fields": "title,pages"}
     response = await client.get(f"/datastore/dump/{books}", params=parameters)
     assert response.content == b"\xef\xbb\xbftitle\tpages\nDune\t412\n"
+    assert (await client.get(f"/datastore/dump/{books}?full_text=oranges&fields=isbn")).text == "isbn\n1\n"
     assert (await client.get(f"/datastore/dump/{books}?limit=0")).text == "_id,isbn,title,pages\n"
     assert (await client.get(f"/datastore/dump/{uuid.uuid4()}")).status_code == 404
     for query in ("limit=-1", "filters={", "format=exe", "fields=nope", "filters=%7B%22pages%22%3A%22x%22%7D"):

@@ -89,7 +89,8 @@ class Fuzz:
             if written is None:
                 self.tally.outcomes["made valid"] += 1
                 return
-            if normalised(written, self._tables(decision), False) != normalised(tree, {}, True):
+            tables = self._tables(decision)
+            if normalised(written, tables, False) != normalised(tree, tables, True):
                 self.tally.unfaithful.append((text, runs))
 
     def _tables(self, decision: gate.Decision) -> dict[tuple[str, ...], str]:

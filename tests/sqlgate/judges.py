@@ -59,20 +59,17 @@ def normalised(tree: Any, tables: dict[tuple[str, ...], str], resolved: bool) ->
 
     ``tables`` gives the resource id by the name as written; ``resolved``: the tree is that of what runs.
     """
-    visible = {name for kind, node in _walk(tree) if kind == "CommonTableExpr" for name in [node.get("ctename")]}
     for kind, node in list(_walk(tree)):
         if kind != "RangeVar":
             continue
         schema, name = node.get("schemaname"), node["relname"]
-        if resolved:
-            if schema is None:
-                continue  # a common table expression
+        parts = (name,) if schema is None else (schema, name)
+        if resolved and schema is not None:
             identity = name
+        elif parts in tables:
+            identity = tables[parts]  # or a common table expression of that name: the live results tell
         else:
-            parts = (name,) if schema is None else (schema, name)
-            if parts not in tables or (schema is None and name in visible and "cte" in tables.get(parts, "")):
-                continue
-            identity = tables[parts]
+            continue
         node["schemaname"] = "*"
         node["relname"] = identity
         written = name

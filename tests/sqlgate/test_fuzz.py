@@ -23,6 +23,9 @@ async def test_fuzz(services: Services, world: World) -> None:
         await fuzz.try_one(seed, live=seed % LIVE_EVERY == 0)
     figures = report(fuzz.tally)
     print(figures)
+    for kind in (fuzz.tally.unsafe, fuzz.tally.unfaithful):
+        for text, found in kind[:20]:
+            print(repr(text), "→", repr(found))
     assert not fuzz.tally.unsafe, fuzz.tally.unsafe[:20]
     assert not fuzz.tally.unfaithful, fuzz.tally.unfaithful[:20]
     assert figures["allowed"] > figures["tried"] / 50
