@@ -106,3 +106,7 @@ constraints: ## pin the newest versions that pyproject.toml allows
 clean: ## remove .venv, caches and builds (never your data)
 	@rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: fuzz
+fuzz: install ## Try random SQL statements against the gate for ten minutes (SECONDS=600, SEED=1)
+	DATASTORE_FUZZ_SECONDS=$(or $(SECONDS),600) DATASTORE_FUZZ_SEED=$(or $(SEED),1) .venv/bin/pytest -q -s tests/sqlgate/test_fuzz.py

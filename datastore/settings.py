@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     sql_work_mem: int = Field(
         16 * 2**20, ge=64 * 2**10, description="Memory of each sort or hash table of a statement (`work_mem`)."
     )
+    sql_max_memory: int = Field(
+        2**30,
+        ge=64 * 2**20,
+        description="Most memory of each PostgreSQL process that runs statements, beside the shared; embedded only.",
+    )
     sql_temp_limit: int = Field(
         2**30,
         ge=2**20,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -39,11 +40,22 @@ class Sandbox:
             "idle_in_transaction_session_timeout": f"{int(settings.sql_timeout * 1000) + 5000}ms",
         }
         self._pools = {
-            public: ReadPool(partial(database.connect_reading, role, limits), settings.sql_connections)
+            public: ReadPool(partial(self._connect, role, limits), settings.sql_connections)
             for public, role in ((True, settings.public_role), (False, settings.reader_role))
         }
         self._free = {public: asyncio.Semaphore(settings.sql_connections) for public in self._pools}
         self._roles: dict[frozenset[str], str] = {}
+
+    async def _connect(self, role: str, limits: dict[str, str]) -> asyncpg.Connection:
+        settings = self._database.settings
+        connection = await self._database.connect_reading(role, limits)
+        try:
+            await connection.execute(f"SET temp_file_limit = '{settings.sql_temp_limit // 1024}kB'")
+        except asyncpg.InsufficientPrivilegeError:
+            log.debug("sql_temp_limit_not_set", role=role)
+        if settings.database_url is None:
+            _limit_memory(connection.get_server_pid(), settings.sql_max_memory)
+        return connection
 
     async def close(self) -> None:
         """Close the connections after the statements in flight."""
@@ -97,3 +109,11 @@ class Sandbox:
         except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError):
             await self._database.write(work)
         log.info("sql_role_made", role=role, datasets=len(datasets))
+
+
+def _limit_memory(process: int, most: int) -> None:
+    """Let a process of our own PostgreSQL have no more memory than ``most`` bytes; it then answers with an error."""
+    try:
+        resource.prlimit(process, resource.RLIMIT_DATA, (most, most))
+    except (OSError, ValueError) as error:
+        log.debug("sql_memory_not_limited", reason=str(error))

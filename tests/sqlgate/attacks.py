@@ -36,7 +36,10 @@ ATTACKS: dict[str, list[tuple[int, str]]] = {
         (FORBIDDEN, "SELECT * FROM (WITH {private_a} AS (SELECT 1) SELECT 1) x, {private_a}"),
         (FORBIDDEN, "WITH {private_a} AS (SELECT * FROM {private_a}) SELECT * FROM {private_a}"),
         (FORBIDDEN, "WITH a AS (SELECT * FROM {private_a}), {private_a} AS (SELECT 1) SELECT * FROM a"),
-        (FORBIDDEN, "WITH {private_a} AS (SELECT 1 AS n) SELECT * FROM public.{private_a}, {public_dataset}.{private_b}"),
+        (
+            FORBIDDEN,
+            "WITH {private_a} AS (SELECT 1 AS n) SELECT * FROM public.{private_a}, {public_dataset}.{private_b}",
+        ),
         (FORBIDDEN, "WITH x AS (SELECT 1) SELECT * FROM {public} AS {private_a}, {private_a} AS x"),
     ],
     "system tables": [

@@ -66,7 +66,7 @@ async def world(services: Services, sysadmin: Actor) -> World:
     for side in "ab":
         created = await call("organization_create", name=f"world-{side}-{tag}")
         organizations[side] = str(created["id"])
-    plans = {
+    plans: dict[str, tuple[str, dict[str, Any]]] = {
         "public": ("a", {}),
         "private_a": ("a", {"private": True}),
         "private_b": ("b", {"private": True}),

@@ -73,9 +73,9 @@ def _mutated(text: str, random: Random) -> str:
     elif choice == 6:
         tokens.insert(at, random.choice((" ", "\n", "/* x */", "--x\n", "/* /* */ */", "\t")))
     elif choice == 7:
-        other = _SPLIT.findall(random.choice(CORPUS))
-        start = random.randrange(len(other))
-        tokens[at:at] = other[start : start + random.randrange(1, 12)]
+        piece = _SPLIT.findall(random.choice(CORPUS))
+        start = random.randrange(len(piece))
+        tokens[at:at] = piece[start : start + random.randrange(1, 12)]
     elif choice == 8:
         end = min(len(tokens), at + random.randrange(1, 8))
         tokens[at:end] = ["(", *tokens[at:end], ")"]
@@ -156,7 +156,9 @@ class _Grammar:
             return f"{self.pick(('', 'LATERAL '))}({self.query(depth + 1)}) {self.pick(('AS t', 'b', 'AS t(a)', ''))}"
         if choice < 0.9:
             call = f"{self.pick(FUNCTIONS)}({self.arguments(depth)})"
-            return call + self.pick(("", " AS f", " AS f(a)", " WITH ORDINALITY AS f(a, n)", " AS f(a int, b regclass)"))
+            return call + self.pick(
+                ("", " AS f", " AS f(a)", " WITH ORDINALITY AS f(a, n)", " AS f(a int, b regclass)")
+            )
         return f"({self.sources(depth + 1)}){self.pick(('', ' AS j'))}"
 
     def arguments(self, depth: int) -> str:

@@ -15,7 +15,19 @@ from datastore.sqlgate.catalogue import Catalogue
 _PLACES = re.compile(r'"(?:location|stmt_len|stmt_location|list_start|list_end|rexpr_list_start|rexpr_list_end)":\d+')
 _OF_THE_GRAMMAR = {"btrim", "ltrim", "rtrim", "extract", "overlay", "position", "substring", "timezone", "overlaps",
                    "like_escape", "similar_to_escape", "normalize", "is_normalized", "interval", "xmlexists"}  # fmt: skip
-_ALIASES_OF_TYPES = {"bpchar", "int4", "int8", "int2", "float4", "float8", "bool", "varchar", "bit", "timetz", "timestamptz"}
+_ALIASES_OF_TYPES = {
+    "bpchar",
+    "int4",
+    "int8",
+    "int2",
+    "float4",
+    "float8",
+    "bool",
+    "varchar",
+    "bit",
+    "timetz",
+    "timestamptz",
+}
 _STATEMENT = {"SelectStmt"}
 _NODES = {
     "SelectStmt", "ResTarget", "ColumnRef", "String", "A_Star", "FuncCall", "A_Const", "TypeCast", "RangeVar", "alias", "A_Expr",

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 
-from datastore.actions.registry import Call, run
 from tests.sqlgate.conftest import World
 
 RunSql = Callable[..., Awaitable[Any]]
