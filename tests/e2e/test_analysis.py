@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.test_datastore import Api
+from tests.e2e.http import Api
 
 FLIGHTS: list[dict[str, Any]] = [
     {"carrier": "AA", "delay": 5, "fare": "100.10", "at": "2013-01-01T05:17:00", "day": "2013-01-01", "speed": 7.5},

@@ -6,42 +6,15 @@ import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
+from tests.e2e.http import Api
+
 CallAction = Callable[..., Awaitable[Any]]
-
-
-@dataclass
-class Api:
-    """The Action API as the sysadmin, unless ``headers`` say otherwise."""
-
-    client: httpx.AsyncClient
-    headers: dict[str, str]
-
-    async def post(self, name: str, /, **parameters: Any) -> httpx.Response:
-        return await self.client.post(f"/api/3/action/{name}", json=parameters, headers=self.headers)
-
-    async def ok(self, name: str, /, **parameters: Any) -> Any:
-        response = await self.post(name, **parameters)
-        assert response.status_code == 200, response.text
-        return response.json()["result"]
-
-    async def refused(self, status: int, name: str, /, **parameters: Any) -> dict[str, Any]:
-        response = await self.post(name, **parameters)
-        assert response.status_code == status, response.text
-        error = dict(response.json()["error"])
-        error.pop("__type")
-        return error
-
-    async def rows(self, resource_id: str, **parameters: Any) -> list[dict[str, Any]]:
-        found = await self.ok("datastore_search", resource_id=resource_id, **parameters)
-        records: list[dict[str, Any]] = found["records"]
-        return records
 
 
 @pytest.fixture

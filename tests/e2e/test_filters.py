@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from datastore.actions.registry import RawJson
-from tests.e2e.test_datastore import Api, CallAction
+from tests.e2e.http import Api
+from tests.e2e.test_datastore import CallAction
 
 FIELDS = {
     "name": "text",
