@@ -9,10 +9,10 @@ import msgspec
 
 from datastore.errors import StructureError, ValidationError
 from datastore.tables import guess
-from datastore.tables import records as decoding
 from datastore.tables.define import Field
 from datastore.tables.names import check_column_names, printable
 from datastore.tables.schema import TableSchema
+from datastore.tables.writing import records as decoding
 
 _FIRST_NOT_OBJECT = "The first row is not a json object"
 

@@ -28,11 +28,12 @@ from datastore.catalog.resource_rows import find_resource
 from datastore.catalog.resources import create_resource, set_datastore_active
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.tables import define, indexes, triggers, write
-from datastore.tables.diagnosis import add_other_errors
+from datastore.tables import define, indexes, triggers
 from datastore.tables.indexes import KINDS, Index
 from datastore.tables.names import check_alias_names
 from datastore.tables.schema import ID_COLUMN, TableSchema, load
+from datastore.tables.writing import write
+from datastore.tables.writing.diagnosis import add_other_errors
 
 
 def _count_mode(value: Any) -> Any:

@@ -8,8 +8,8 @@ import asyncpg
 
 from datastore.errors import NotFound
 from datastore.postgres.database import Database
-from datastore.tables.merge import key_expression
 from datastore.tables.schema import TableSchema
+from datastore.tables.writing.merge import key_expression
 
 _META = """
     SELECT registry.record_count, pg_table_size(class.oid) AS size, pg_indexes_size(class.oid) AS idx_size,

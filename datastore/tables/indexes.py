@@ -15,9 +15,9 @@ from datastore.postgres.translate import about_input, message
 from datastore.tables import fulltext
 from datastore.tables.locking import exclusively
 from datastore.tables.matching import column_vector
-from datastore.tables.merge import key_expression
 from datastore.tables.names import ID, printable
 from datastore.tables.schema import CACHE_KIND, TableSchema
+from datastore.tables.writing.merge import key_expression
 
 KINDS = {"btree": "idx", "fulltext": "fts", "trigram": "trg"}
 """Kinds of index by their public name, with the mark in the index's name: for filters and sorting; for ``q`` by

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from datastore.actions.services import Services
 from datastore.tables.guess import guess
-from datastore.tables.records import to_text
 from datastore.tables.schema import Column
 from datastore.tables.types import parse
+from datastore.tables.writing.records import to_text
 
 
 def guessed(*values: Any) -> str | None:

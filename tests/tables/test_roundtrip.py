@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 
 from datastore.actions.registry import RawJson
-from datastore.tables import copying
+from datastore.tables.writing import copying
 from tests.tables.strategies import Table, as_shown, dumps, tables
 
 CallAction = Callable[..., Awaitable[Any]]

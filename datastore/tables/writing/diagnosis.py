@@ -14,9 +14,9 @@ import asyncpg
 from datastore.errors import ValidationError
 from datastore.postgres.database import Database, Transaction
 from datastore.postgres.quoting import identifier
-from datastore.tables import records as decoding
-from datastore.tables.copying import Target, copy_text
 from datastore.tables.schema import Column
+from datastore.tables.writing import records as decoding
+from datastore.tables.writing.copying import Target, copy_text
 
 MAX_ERRORS = 20
 MAX_RECORDS = 200_000

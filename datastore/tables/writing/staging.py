@@ -10,8 +10,8 @@ from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import about_input, record_error
 from datastore.tables import render
-from datastore.tables.copying import ROW, Target
 from datastore.tables.schema import Column, TableSchema
+from datastore.tables.writing.copying import ROW, Target
 
 STAGE = "pg_temp.datastore_stage"
 NEW_ID = "_new"

@@ -19,14 +19,14 @@ from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier
 from datastore.postgres.translate import query_error
 from datastore.tables import filters as filtering
-from datastore.tables import records as decoding
-from datastore.tables import staging
-from datastore.tables.copying import STRICT_FROM, Target, copy_records, copy_strict, copy_text
 from datastore.tables.filters import Arguments
-from datastore.tables.merge import Group
 from datastore.tables.names import ID, printable
 from datastore.tables.registry import count_rows
 from datastore.tables.schema import Column, TableSchema
+from datastore.tables.writing import records as decoding
+from datastore.tables.writing import staging
+from datastore.tables.writing.copying import STRICT_FROM, Target, copy_records, copy_strict, copy_text
+from datastore.tables.writing.merge import Group
 
 
 @dataclass(frozen=True, slots=True)

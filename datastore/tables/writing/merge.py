@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, literal
-from datastore.tables import staging
-from datastore.tables.copying import ROW
 from datastore.tables.names import ID
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.types import JSON
+from datastore.tables.writing import staging
+from datastore.tables.writing.copying import ROW
 
 
 def key_expression(column: Column, source: str = "") -> str:

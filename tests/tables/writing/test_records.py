@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.errors import ValidationError
-from datastore.tables.records import check_keys, json_text, members, split, to_text
 from datastore.tables.schema import Column
+from datastore.tables.writing.records import check_keys, json_text, members, split, to_text
 
 
 def column(type: str, element: str | None = None) -> Column:

@@ -12,8 +12,8 @@ from datastore.postgres.binary_copy import copy_records as copy_rows
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import literal, qualified
 from datastore.postgres.translate import about_input, record_error
-from datastore.tables import records as decoding
 from datastore.tables.schema import Column, TableSchema
+from datastore.tables.writing import records as decoding
 
 STRICT_FROM = 200
 """From this many records on the strict way pays for its savepoint; fewer go the text way at once."""
