@@ -4,8 +4,11 @@
 CREATE SCHEMA datastore_functions;
 GRANT USAGE ON SCHEMA datastore_functions TO :triggers;
 
--- The functions of the table's triggers, in the order in which they fire.
-ALTER TABLE datastore.tables ADD COLUMN triggers text[] NOT NULL DEFAULT '{}';
+-- The table's triggers in the order in which they fire: [{"function": name, "arguments": [text]}]; and the table that its
+-- old rows are recorded in.
+ALTER TABLE datastore.tables
+    ADD COLUMN triggers jsonb NOT NULL DEFAULT '[]',
+    ADD COLUMN history text UNIQUE REFERENCES datastore.tables (resource_id) ON DELETE SET NULL;
 
 -- Tables that are older than the role. (New ones: see datastore/tables/define.py.)
 DO $$
@@ -37,6 +40,27 @@ BEGIN
         counter, (coalesce(nullif(pg_catalog.current_setting(counter, true), ''), '0')::bigint + change)::text, true);
     RETURN NULL;
 END $$;
+
+-- The _id of the first row whose triggers or constraints refuse an update that changes nothing; null if none does.
+-- Whatever the triggers did is undone.
+CREATE FUNCTION datastore.first_refused(target regclass) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    id bigint;
+BEGIN
+    FOR id IN EXECUTE format('SELECT _id FROM %s ORDER BY _id', target) LOOP
+        EXECUTE format('UPDATE %s SET _id = _id WHERE _id = $1', target) USING id;
+    END LOOP;
+    RAISE EXCEPTION USING MESSAGE = 'undo', ERRCODE = 'DS000';
+EXCEPTION
+    WHEN SQLSTATE 'DS000' THEN
+        RETURN NULL;
+    WHEN OTHERS OR assert_failure OR query_canceled THEN
+        RETURN id;
+END $$;
+REVOKE EXECUTE ON FUNCTION datastore.first_refused FROM PUBLIC;
 
 -- The rows of _table_metadata that an actor may see: tables, and aliases as pointers to them.
 CREATE FUNCTION datastore.table_metadata(actor_id text, sysadmin boolean, actor_groups text[])

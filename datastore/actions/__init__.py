@@ -10,6 +10,7 @@ from datastore.actions import (  # noqa: F401
     tables_functions,
     tables_read,
     tables_sql,
+    tables_triggers,
     tables_write,
     users,
 )

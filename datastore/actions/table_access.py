@@ -58,6 +58,7 @@ async def writable(
     async def checked(schema: TableSchema) -> Result:
         check_update(call, schema.access, schema.resource_id, action_name)
         check_writable(schema.url_type, force)
+        check_no_history(schema)
         return await work(schema)
 
     return await _with_schema(call, resource_id, schema, checked)
@@ -73,6 +74,14 @@ def check_writable(url_type: str | None, force: bool) -> None:
     """Raise :class:`ValidationError` ``read-only`` for the table of a file, unless ``force``."""
     if not force and url_type not in WRITABLE_URL_TYPES:
         raise ValidationError({"read-only": [_READ_ONLY]})
+
+
+def check_no_history(schema: TableSchema) -> None:
+    """Raise :class:`ValidationError` ``read-only`` for the history of a table, whoever asks."""
+    if schema.history_of is not None:
+        raise ValidationError(
+            {"read-only": [f"This is the history of {schema.history_of}: it is written by that alone"]}
+        )
 
 
 async def _refuse_without_table(call: Call, resource_id: str, action_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -18,16 +19,17 @@ from datastore.actions.parameters import (
     Text,
     invalid,
 )
-from datastore.actions.registry import Call, action
+from datastore.actions.registry import Call, action, encode
 from datastore.actions.table_access import check_update, writable
 from datastore.catalog.resource_rows import find_resource
 from datastore.errors import NotAuthorized, StructureError, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.tables import functions, sequences, triggers
-from datastore.tables.schema import TableSchema
+from datastore.tables.schema import TableSchema, Trigger
 
 _WHEN = ("before insert or update",)
 _FOR_EACH = ("row",)
+_TEXT_LIKE = (str, int, float, Decimal)
 _NOT_TEXT = "Must be a Unicode string value"
 
 
@@ -70,6 +72,14 @@ class _Members:
             self._errors[number][key] = [_NOT_TEXT]
         return str(value)
 
+    def texts(self, number: int, member: dict[str, Any], key: str) -> list[str]:
+        """A list of texts; a number counts as its text, null as an empty list."""
+        values = member[key] if member[key] is not None else []
+        if not isinstance(values, list) or not all(isinstance(value, _TEXT_LIKE) for value in values):
+            self._errors[number][key] = ["Must be a list of texts"]
+            return []
+        return [value if isinstance(value, str) else encode(value).decode() for value in values]
+
     def word(self, number: int, member: dict[str, Any], key: str, choices: tuple[str, ...]) -> str:
         """One of the words; the first one if none is given."""
         value = member.get(key)
@@ -84,8 +94,9 @@ class _Members:
             raise ValidationError({self._parameter: self._errors})
 
 
-def trigger_list(value: Any) -> list[dict[str, str]] | None:
-    """The ``triggers`` parameter of datastore_create, with defaults filled: ``{function, when, for_each}`` each.
+def trigger_list(value: Any) -> list[dict[str, Any]] | None:
+    """The ``triggers`` parameter of datastore_create, with defaults filled: ``{function, when, for_each}`` each, and
+    ``arguments`` where they are given.
 
     Raises :class:`StructureError` for what is no list of objects, :class:`ValidationError` ``triggers``.
     """
@@ -96,6 +107,7 @@ def trigger_list(value: Any) -> list[dict[str, str]] | None:
     found = [
         {
             "function": read.text(number, member, "function"),
+            **({"arguments": read.texts(number, member, "arguments")} if "arguments" in member else {}),
             "when": read.word(number, member, "when", _WHEN),
             "for_each": read.word(number, member, "for_each", _FOR_EACH),
         }
@@ -103,6 +115,11 @@ def trigger_list(value: Any) -> list[dict[str, str]] | None:
     ]
     read.check()
     return found
+
+
+def as_trigger(member: dict[str, Any]) -> Trigger:
+    """A member of :func:`trigger_list` as the engine takes it."""
+    return Trigger(member["function"], tuple(member.get("arguments", ())))
 
 
 def _argument_list(value: Any) -> list[functions.Argument]:
@@ -183,7 +200,8 @@ class DatastoreMakePublic(OfResource):
     resource_id: RequiredText = Field(description="The resource; `id` means the same.")
 
 
-def _require_sysadmin(call: Call, action_name: str) -> None:
+def require_sysadmin(call: Call, action_name: str) -> None:
+    """Raise :class:`NotAuthorized` unless a sysadmin asks."""
     require_login(call.actor, action_name)
     if not call.actor.sysadmin:
         raise NotAuthorized(f"User {call.actor.name} not authorized to perform {action_name}")
@@ -195,7 +213,7 @@ async def datastore_function_create(call: Call, parameters: DatastoreFunctionCre
 
     It runs as a role that can read and write the rows of tables and nothing else, wherever it is used.
     """
-    _require_sysadmin(call, "datastore_function_create")
+    require_sysadmin(call, "datastore_function_create")
     has_output = any(argument.mode != "in" for argument in parameters.arguments)
     result = parameters.rettype or (None if has_output else "void")
 
@@ -210,14 +228,14 @@ async def datastore_function_create(call: Call, parameters: DatastoreFunctionCre
 @action(DatastoreFunctionDelete)
 async def datastore_function_delete(call: Call, parameters: DatastoreFunctionDelete) -> None:
     """Delete a function that no trigger uses. Sysadmins only."""
-    _require_sysadmin(call, "datastore_function_delete")
+    require_sysadmin(call, "datastore_function_delete")
     await call.services.database.write(lambda tx: functions.delete_function(tx, parameters.name, parameters.if_exists))
 
 
 @action(DatastoreSequenceCreate)
 async def datastore_sequence_create(call: Call, parameters: DatastoreSequenceCreate) -> None:
     """Make a sequence, from which functions take numbers by `nextval('name')`. Sysadmins only."""
-    _require_sysadmin(call, "datastore_sequence_create")
+    require_sysadmin(call, "datastore_sequence_create")
     await call.services.database.write(
         lambda tx: sequences.create_sequence(tx, parameters.name, parameters.if_not_exists, parameters.last_value)
     )
@@ -226,14 +244,14 @@ async def datastore_sequence_create(call: Call, parameters: DatastoreSequenceCre
 @action(DatastoreSequenceDelete)
 async def datastore_sequence_delete(call: Call, parameters: DatastoreSequenceDelete) -> None:
     """Delete a sequence. Sysadmins only."""
-    _require_sysadmin(call, "datastore_sequence_delete")
+    require_sysadmin(call, "datastore_sequence_delete")
     await call.services.database.write(lambda tx: sequences.delete_sequence(tx, parameters.name, parameters.if_exists))
 
 
 @action(DatastoreSequenceNext)
 async def datastore_sequence_next(call: Call, parameters: DatastoreSequenceNext) -> int:
     """Take the next number of a sequence. Sysadmins only."""
-    _require_sysadmin(call, "datastore_sequence_next")
+    require_sysadmin(call, "datastore_sequence_next")
     return await call.services.database.write(lambda tx: sequences.next_value(tx, parameters.name))
 
 
@@ -243,10 +261,10 @@ async def datastore_run_triggers(call: Call, parameters: DatastoreRunTriggers) -
 
     All rows or, if a trigger refuses one, none. Sysadmins only.
     """
-    _require_sysadmin(call, "datastore_run_triggers")
+    require_sysadmin(call, "datastore_run_triggers")
 
     async def work(table: TableSchema) -> int:
-        return await call.services.database.write(lambda tx: triggers.run_triggers(tx, table))
+        return await call.services.database.write(lambda tx: triggers.run_triggers(tx, table), call.actor.name)
 
     rows = await writable(call, parameters.resource_id, True, "datastore_run_triggers", work)
     call.services.maintenance.touch(parameters.resource_id)

@@ -21,9 +21,9 @@ from datastore.actions.parameters import (
     split_list,
 )
 from datastore.actions.registry import Call, RawJson, action, encode
-from datastore.actions.table_access import check_update, check_writable, record_list, writable
+from datastore.actions.table_access import check_no_history, check_update, check_writable, record_list, writable
 from datastore.actions.table_fields import field_list, plan_fields
-from datastore.actions.tables_functions import trigger_list
+from datastore.actions.tables_functions import as_trigger, trigger_list
 from datastore.catalog.resource_rows import find_resource
 from datastore.catalog.resources import create_resource, set_datastore_active
 from datastore.errors import NotFound, ValidationError
@@ -112,10 +112,10 @@ class DatastoreCreate(OfResource):
     convert: Boolean = Field(
         False, description="Change existing columns to the types in `fields` and convert their data, all or nothing."
     )
-    triggers: Annotated[list[dict[str, str]] | None, BeforeValidator(trigger_list)] = Field(
+    triggers: Annotated[list[dict[str, Any]] | None, BeforeValidator(trigger_list)] = Field(
         None,
-        description="Functions that see each record before it is stored: a list of `{function}`, in the order in which "
-        "they fire. Given, they replace all it had.",
+        description="Functions that see each record before it is stored: a list of `{function, arguments}`, in the "
+        "order in which they fire. Given, they replace all it had.",
     )
     calculate_record_count: CountMode = Field("background", description="Accepted; counts are always exact.")
 
@@ -193,7 +193,7 @@ async def datastore_create(call: Call, parameters: DatastoreCreate) -> RawJson:
         return resource_id
 
     try:
-        resource_id = await call.services.database.write(work)
+        resource_id = await call.services.database.write(work, call.actor.name)
     except ValidationError as error:
         if creation.table is None or parameters.records is None:
             raise
@@ -239,6 +239,10 @@ async def _new_resource(tx: Transaction, call: Call, resource: Any) -> str:
     return str(shown["id"])
 
 
+# What may not be changed of a history.
+_ROWS_AND_COLUMNS = frozenset({"fields", "records", "primary_key", "triggers"})
+
+
 class _Creation:
     """The work of one datastore_create, and what is known of it when it is done or has failed."""
 
@@ -254,13 +258,15 @@ class _Creation:
         await define.lock(tx, resource_id)
         table = await load(tx.connection, resource_id)
         is_new = table is None
+        if table is not None and parameters.model_fields_set & _ROWS_AND_COLUMNS:
+            check_no_history(table)
         fields, self.echo = plan_fields(parameters.fields or [], parameters.records, table)
         if table is None or fields:
             table = await define.define(tx, resource_id, fields, parameters.delete_fields, parameters.convert)
         if parameters.language:
             table = await define.set_language(tx, table, parameters.language)
         if parameters.triggers is not None:
-            table = await triggers.set_triggers(tx, table, [member["function"] for member in parameters.triggers])
+            table = await triggers.set_triggers(tx, table, [as_trigger(member) for member in parameters.triggers])
         self.table = table
         if parameters.records is not None:
             self.stored = (await write.insert(tx, table, parameters.records, parameters.include_records)).records
@@ -303,7 +309,7 @@ async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
             return written
 
         try:
-            return await call.services.database.write(transaction)
+            return await call.services.database.write(transaction, call.actor.name)
         except _DryRunDone as done:
             return done.written
         except ValidationError as error:
@@ -342,7 +348,7 @@ async def datastore_delete(call: Call, parameters: DatastoreDelete) -> RawJson:
             await define.drop_table(tx, table.resource_id)
             await set_datastore_active(tx, table.resource_id, active=False, touch=False)
 
-        await call.services.database.write(transaction)
+        await call.services.database.write(transaction, call.actor.name)
 
     await writable(call, parameters.resource_id, parameters.force, "datastore_delete", work)
     result: dict[str, Any] = {"resource_id": parameters.resource_id}
@@ -365,7 +371,7 @@ async def _delete_records(
             limit = call.settings.search_rows_max
             return (await write.delete(tx, table, filters, parameters.include_deleted_records, limit)).records
 
-        return await call.services.database.write(transaction)
+        return await call.services.database.write(transaction, call.actor.name)
 
     deleted = await writable(call, parameters.resource_id, parameters.force, action_name, work)
     text = encode({"resource_id": parameters.resource_id, "filters": filters})

@@ -45,6 +45,10 @@ class Transaction:
 
     connection: asyncpg.Connection
     settings: Settings
+    actor: str = ""
+    """The name of who acts, for functions of triggers."""
+    runs_functions: bool = False
+    """Functions that others wrote run in it: the session is cleaned afterwards."""
     changes: list[tuple[str, str]] = field(default_factory=list)
     last_words: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
@@ -136,42 +140,64 @@ class Database:
         await self.notifications.stop()
         await asyncio.gather(self.owner.close(), self.reader.close(), self.public.close())
 
-    async def write(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+    async def write(self, work: Callable[[Transaction], Awaitable[Result]], actor: str = "") -> Result:
         """Run ``work`` in a transaction of the owner, again after a deadlock or serialization failure.
 
         All or nothing: whatever ``work`` raises rolls back. Messages about changes go out with the commit, and this
         worker's caches have dropped them before this returns. ``work`` must be safe to run more than once.
+        ``actor`` is the name that functions of triggers are told.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._write_once(work)
+                return await self._write_once(work, actor)
             except _RETRIED as error:
                 if attempt == _ATTEMPTS:
                     raise Unavailable("too many concurrent changes; try again") from error
                 await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 -- jitter, not a secret
         raise AssertionError("unreachable")
 
-    async def _write_once(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+    async def _write_once(self, work: Callable[[Transaction], Awaitable[Result]], actor: str) -> Result:
         async with self.owner.acquire() as connection:
-            transaction = Transaction(connection, self.settings)
-            async with connection.transaction():
-                try:
-                    result = await work(transaction)
-                except RuntimeError as error:
-                    # uvloop's word for a connection that broke in the middle of a COPY.
-                    if connection.is_closed():
-                        raise ConnectionError("lost in the middle of a COPY") from error
-                    raise
-                for last in transaction.last_words:
-                    await last()
-                if transaction.changes:
-                    payloads = [f"{kind}:{key}" for kind, key in transaction.changes]
-                    await connection.execute(
-                        "SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload", CHANNEL, payloads
-                    )
+            transaction = Transaction(connection, self.settings, actor)
+            try:
+                async with connection.transaction():
+                    result = await _run(transaction, work)
+            finally:
+                if transaction.runs_functions and not connection.is_closed():
+                    await _clean(connection)
         for kind, key in transaction.changes:
             self.notifications.dispatch(kind, key)
         return result
+
+
+async def _run(transaction: Transaction, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+    connection = transaction.connection
+    try:
+        result = await work(transaction)
+    except RuntimeError as error:
+        # uvloop's word for a connection that broke in the middle of a COPY.
+        if connection.is_closed():
+            raise ConnectionError("lost in the middle of a COPY") from error
+        raise
+    for last in transaction.last_words:
+        await last()
+    if transaction.changes:
+        payloads = [f"{kind}:{key}" for kind, key in transaction.changes]
+        await connection.execute("SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload", CHANNEL, payloads)
+    return result
+
+
+async def _clean(connection: asyncpg.Connection) -> None:
+    """Undo what functions did to the session (settings, locks, cursors, temporary tables), or give it up."""
+    try:
+        await connection.execute(
+            "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL; DISCARD TEMP"
+        )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()  # what was committed is committed
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 async def connect_as_owner(dsn: str, settings: Settings) -> asyncpg.Connection:
@@ -248,7 +274,7 @@ def _without_credentials(dsn: str) -> str:
 
 
 async def _no_reset(_connection: asyncpg.Connection) -> None:
-    """Leave the session as it is: nothing here ever changes it outside a transaction."""
+    """Leave the session as it is: nothing here changes it outside a transaction, but functions (see ``_clean``)."""
 
 
 async def _decode_json_as_bytes(connection: asyncpg.Connection) -> None:

@@ -10,15 +10,29 @@ import asyncpg
 
 from datastore.errors import ValidationError
 
+# The routines of PostgreSQL by which RAISE and ASSERT of a PL/pgSQL function speak, with any SQLSTATE they like.
+_RAISED = frozenset({"exec_stmt_raise", "exec_stmt_assert"})
 # Classes of SQLSTATE that tell of the server's state, not of what the client sent: connection, transaction state,
 # rollback, resources, locks, operator, system, bug.
 _NOT_INPUT = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
+# Those of them that a function brings about by what it does: SET TRANSACTION, currval() of a sequence not used yet, …
+_OF_FUNCTIONS = frozenset({"25", "55", "XX"})
 _COPY_LINE = re.compile(r"^COPY .*, line (\d+)", re.MULTILINE)
 
 
 def about_input(error: asyncpg.PostgresError) -> bool:
     """What the client sent is the reason, so that the same request would fail again."""
-    return (error.sqlstate or "XX")[:2] not in _NOT_INPUT
+    state = error.sqlstate or "XX000"
+    return raised(error) or state[:2] not in _NOT_INPUT or (state[:2] in _OF_FUNCTIONS and _in_function(error, state))
+
+
+def _in_function(error: asyncpg.PostgresError, state: str) -> bool:
+    return "PL/pgSQL" in (error.context or "") and state != "55P03"  # that one is a lock
+
+
+def raised(error: asyncpg.PostgresError) -> bool:
+    """A function of a trigger says so, in its own words; the SQLSTATE it chose tells nothing about the server."""
+    return error.server_source_function in _RAISED
 
 
 def message(error: asyncpg.PostgresError) -> str:
@@ -51,7 +65,7 @@ def record_error(
 
 def query_error(error: asyncpg.PostgresError, key: str, text: str) -> asyncpg.PostgresError | ValidationError:
     """The error to raise when PostgreSQL refused a query: ``key`` with ``text``, and a safe reason in ``info``."""
-    if isinstance(error, asyncpg.QueryCanceledError):
+    if isinstance(error, asyncpg.QueryCanceledError) and not raised(error):
         return ValidationError({key: ["Search took too long"]})
     # Where our own objects live in the database is nobody's business.
     orig = message(error).replace('"datastore.', '"')

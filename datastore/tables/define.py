@@ -16,7 +16,7 @@ from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, qualified
 from datastore.postgres.translate import about_input, message
-from datastore.tables import fulltext
+from datastore.tables import fulltext, history
 from datastore.tables.locking import exclusively
 from datastore.tables.names import ID, check_alias_names, check_column_names, printable
 from datastore.tables.retype import change_types
@@ -236,6 +236,7 @@ async def drop_table(tx: Transaction, resource_id: str) -> bool:
     if schema is None or schema.resource_id != resource_id:
         return False
     await exclusively(tx, schema)
+    await history.before_drop(tx, schema)
     await tx.connection.execute(f"DROP TABLE {schema.sql_name}")
     await tx.connection.execute("DELETE FROM datastore.tables WHERE resource_id = $1", resource_id)
     for name in (resource_id, *schema.aliases):

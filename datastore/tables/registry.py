@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, qualified
 
@@ -20,13 +21,16 @@ def count_rows(tx: Transaction, resource_id: str, added: int) -> None:
         has_triggers = await tx.connection.fetchval(
             """
             UPDATE datastore.tables SET record_count = record_count + $2, version = version + 1 WHERE resource_id = $1
-            RETURNING triggers <> '{}'
+            RETURNING triggers <> '[]' OR history IS NOT NULL
             """,
             resource_id,
             added,
         )
         if has_triggers:
-            await _count_nested(tx, resource_id)
+            if not tx.runs_functions:
+                # The schema that the write was planned for is older than the triggers; whoever retries has the new one.
+                raise ValidationError({"resource_id": ["The triggers of the table have just changed: try again"]})
+            await count_nested(tx, resource_id)
 
     tx.before_commit(update)
 
@@ -55,7 +59,7 @@ _NESTED = """
 """
 
 
-async def _count_nested(tx: Transaction, resource_id: str) -> None:
+async def count_nested(tx: Transaction, resource_id: str) -> None:
     """Bring count and version of all tables up to date that trigger functions of ``resource_id`` have written.
 
     A table that such a function writes for the first time is counted once, under a lock that keeps other writers out,

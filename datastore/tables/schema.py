@@ -43,6 +43,14 @@ class Column:
         return f'pg_catalog."{self.type}"'
 
 
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A function that sees each record before it is stored, and the arguments it gets (``TG_ARGV``)."""
+
+    function: str
+    arguments: tuple[str, ...] = ()
+
+
 ID_COLUMN = Column(ID, "int8", "bigint", not_null=True)
 
 
@@ -64,12 +72,21 @@ class TableSchema:
     fulltext: str = "none"
     language: str = "english"
     """Text-search configuration of the table's full text."""
-    triggers: tuple[str, ...] = ()
-    """The functions of its triggers, in the order in which they fire."""
+    triggers: tuple[Trigger, ...] = ()
+    """In the order in which they fire."""
+    history: str | None = None
+    """The resource in whose table old rows are recorded."""
+    history_of: str | None = None
+    """The resource whose old rows are recorded here."""
 
     def __hash__(self) -> int:
         # Quick, for what is remembered by schema; equality compares everything.
         return hash(self.resource_id)
+
+    @property
+    def fires(self) -> bool:
+        """A write runs functions that others wrote."""
+        return bool(self.triggers) or self.history is not None
 
     @property
     def counted(self) -> bool:
@@ -99,6 +116,9 @@ class TableSchema:
 
 _LOAD = """
     SELECT registry.resource_id, registry.fulltext, registry.language, registry.key, registry.triggers,
+           registry.history,
+           (SELECT source.resource_id FROM datastore.tables AS source WHERE source.history = registry.resource_id)
+               AS history_of,
            resource.url_type,
            dataset.id AS dataset_id, dataset.name, dataset.owner_org, dataset.private, dataset.creator_user_id,
            CASE WHEN resource.state = 'active' THEN dataset.state ELSE resource.state END AS state,
@@ -168,7 +188,9 @@ async def load(connection: asyncpg.Connection | asyncpg.Pool, name: str) -> Tabl
         trigram=frozenset(row["trigram"]),
         fulltext=row["fulltext"],
         language=row["language"],
-        triggers=tuple(row["triggers"]),
+        triggers=tuple(msgspec.json.decode(row["triggers"], type=list[Trigger])),
+        history=row["history"],
+        history_of=row["history_of"],
     )
 
 

@@ -364,7 +364,10 @@ async def test_run_triggers_commits(api: Api, resource: str) -> None:
     assert [row["name"] for row in await api.rows(resource)] == [f"r{n}!" for n in range(5)]
     refusing = await function(api, "BEGIN IF NEW.n = 3 THEN RAISE EXCEPTION 'three'; END IF; RETURN NEW; END")
     await api.ok("datastore_create", resource_id=resource, triggers=[{"function": refusing}])
-    assert await api.refused(409, "datastore_run_triggers", resource_id=resource) == {"records": ["three"]}
+    assert await api.refused(409, "datastore_run_triggers", resource_id=resource) == {
+        "records": ["three"],
+        "records_id": 4,
+    }
     skipping = await function(api, SKIP)
     await api.ok("datastore_create", resource_id=resource, triggers=[{"function": skipping}])
     assert await api.ok("datastore_run_triggers", resource_id=resource) == 3

@@ -107,5 +107,8 @@ async def _insert_empty(tx: Transaction, target: Target, rows: int) -> int:
     else:
         sequence = f"pg_get_serial_sequence({literal(name)}, '_id')"
         statement = f"INSERT INTO {name} (_id) SELECT nextval({sequence}) FROM generate_series(1, $1::int)"
-    status = await tx.connection.execute(statement, rows)
+    try:
+        status = await tx.connection.execute(statement, rows)
+    except asyncpg.PostgresError as error:
+        raise record_error(error, range(rows)) from None
     return int(status.split()[-1])

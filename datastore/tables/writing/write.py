@@ -23,6 +23,7 @@ from datastore.tables.filters import Arguments
 from datastore.tables.names import ID, printable
 from datastore.tables.registry import count_rows
 from datastore.tables.schema import Column, TableSchema
+from datastore.tables.triggers import announce
 from datastore.tables.writing import records as decoding
 from datastore.tables.writing import staging
 from datastore.tables.writing.copying import STRICT_FROM, Target, copy_records, copy_strict, copy_text
@@ -47,6 +48,7 @@ async def insert(tx: Transaction, schema: TableSchema, records: bytes, include: 
     raw = decoding.split(records)
     if not raw:
         return Written(0, b"[]" if include else None)
+    await announce(tx, schema)
     if not include:
         rows = await copy_records(tx, Target(schema.dataset_id, schema.resource_id, numbered=False), schema, raw)
         count_rows(tx, schema.resource_id, rows)
@@ -79,6 +81,7 @@ async def merge(
     raw = decoding.split(records)
     if not raw:
         return Written(0, b"[]" if include else None)
+    await announce(tx, schema)
     groups = await _stage(tx, schema, raw)
     ids: dict[int, None] = {}
     added = 0
@@ -147,6 +150,7 @@ async def delete(
     """
     arguments = Arguments()
     condition = filtering.plan(filters, schema, arguments) or "true"
+    await announce(tx, schema)
     records: bytes | None = None
     try:
         if include:
