@@ -60,9 +60,13 @@ app = typer.Typer(
     epilog="Each command explains itself with examples: `datastore serve --help`",
 )
 users = typer.Typer(no_args_is_help=True, help="Users of the site.")
+triggers = typer.Typer(
+    no_args_is_help=True, help="Ready-made functions that check and mend records as they are written."
+)
 tokens = typer.Typer(no_args_is_help=True, help="API tokens, by which programs say who they are.")
 app.add_typer(users, name="user")
 app.add_typer(tokens, name="token")
+app.add_typer(triggers, name="triggers")
 
 DataDir = Annotated[
     Path | None,
@@ -174,6 +178,47 @@ def create_token(
             f"There is no user {user}. Add them: datastore user add {user} --email {user}@example.org"
         ) from None
     print(created["token"])
+
+
+@triggers.command("list", epilog=examples("datastore triggers list"))
+def list_triggers(data_dir: DataDir = None) -> None:
+    """Show the functions of the library, and which are installed."""
+    settings = _settings("warning", data_dir=data_dir)
+    functions = _on_services(settings, lambda services: _run(services, "datastore_trigger_library", {}))
+    table = Table.grid(padding=(0, 2))
+    for function in functions:
+        table.add_row(function["name"], function["state"], function["summary"])
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(table, highlight=False)
+
+
+@triggers.command("show", epilog=examples("datastore triggers show check_codes"))
+def show_trigger(name: Annotated[str, typer.Argument(help="Name of the function.")], data_dir: DataDir = None) -> None:
+    """Print a function of the library: what it does, its arguments, an example, and its code."""
+    settings = _settings("warning", data_dir=data_dir)
+    [function] = _on_services(settings, lambda services: _run(services, "datastore_trigger_library", {"name": name}))
+    print(function["definition"], end="")
+
+
+@triggers.command(
+    "install", epilog=examples("datastore triggers install check_codes trim_text", "datastore triggers install --all")
+)
+def install_triggers(
+    names: Annotated[list[str] | None, typer.Argument(help="Names of functions.", show_default=False)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All functions of the library.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Install functions of the library, or bring them up to date, so that tables may use them."""
+    if bool(names) == everything:
+        raise StartError("Name the functions to install, or say --all. `datastore triggers list` shows them.")
+    settings = _settings("warning", data_dir=data_dir)
+
+    async def install(services: Services) -> list[str]:
+        wanted = names or [function["name"] for function in await _run(services, "datastore_trigger_library", {})]
+        for name in wanted:
+            await _run(services, "datastore_trigger_install", {"name": name})
+        return wanted
+
+    print(f"Installed {', '.join(_on_services(settings, install))}.")
 
 
 @app.command(epilog=examples("datastore info", "datastore info --data-dir /srv/datastore"))

@@ -47,7 +47,19 @@ def refused(*arguments: str, **settings: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [["serve"], ["migrate"], ["user", "add"], ["token", "create"], ["info"], ["psql"]], ids=" ".join
+    "command",
+    [
+        ["serve"],
+        ["migrate"],
+        ["user", "add"],
+        ["token", "create"],
+        ["triggers", "list"],
+        ["triggers", "show"],
+        ["triggers", "install"],
+        ["info"],
+        ["psql"],
+    ],
+    ids=" ".join,
 )
 def test_help_teaches_by_examples(command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"], prog_name="datastore")
@@ -59,7 +71,7 @@ def test_help_teaches_by_examples(command: list[str]) -> None:
 def test_without_a_command_it_explains_itself() -> None:
     shown = CliRunner().invoke(app, [])
 
-    for name in ("serve", "migrate", "user", "token", "info", "psql"):
+    for name in ("serve", "migrate", "user", "token", "triggers", "info", "psql"):
         assert name in shown.output
 
 
@@ -93,6 +105,23 @@ def test_users(data_dir: Path) -> None:
     assert "8 characters or longer" in short
     unknown = refused("token", "create", "nobody", DATASTORE_DATA_DIR=data_dir)
     assert "datastore user add nobody" in unknown
+
+
+def test_the_library_of_triggers(data_dir: Path) -> None:
+    shown = ok("triggers", "list", DATASTORE_DATA_DIR=data_dir)
+    assert {line.split()[0]: line.split()[1] for line in shown.splitlines()} == dict.fromkeys(library(), "absent")
+
+    done = ok("triggers", "install", "trim_text", "check_codes", DATASTORE_DATA_DIR=data_dir)
+    assert done == "Installed trim_text, check_codes.\n"
+    assert "trim_text         installed" in ok("triggers", "list", DATASTORE_DATA_DIR=data_dir)
+    definition = ok("triggers", "show", "trim_text", "--data-dir", str(data_dir))
+    assert definition == library()["trim_text"].definition
+
+    unknown = refused("triggers", "install", "no_such", DATASTORE_DATA_DIR=data_dir)
+    assert unknown.startswith('datastore: name: the library has no function "no_such"; it has check_codes, ')
+    assert "or say --all" in refused("triggers", "install", DATASTORE_DATA_DIR=data_dir)
+    everything = ok("triggers", "install", "--all", DATASTORE_DATA_DIR=data_dir)
+    assert everything == f"Installed {', '.join(library())}.\n"
 
 
 def test_migrate(data_dir: Path) -> None:

@@ -10,6 +10,10 @@ import asyncpg
 
 from datastore.errors import ValidationError
 
+REFUSED = (asyncpg.PostgresError, asyncpg.PostgresWarning)
+"""What asyncpg raises for a statement that writes records: a function may RAISE EXCEPTION with the SQLSTATE of a
+warning, and asyncpg goes by that."""
+
 # The routines of PostgreSQL by which RAISE and ASSERT of a PL/pgSQL function speak, with any SQLSTATE they like.
 _RAISED = frozenset({"exec_stmt_raise", "exec_stmt_assert"})
 # Classes of SQLSTATE that tell of the server's state, not of what the client sent: connection, transaction state,

@@ -11,7 +11,7 @@ import msgspec
 from datastore.errors import Unavailable, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, literal, qualified
-from datastore.postgres.translate import about_input, message
+from datastore.postgres.translate import REFUSED, about_input, message
 from datastore.tables.functions import SCHEMA, keep_function
 from datastore.tables.locking import exclusively
 from datastore.tables.names import ID, printable, too_long
@@ -128,7 +128,7 @@ async def run_triggers(tx: Transaction, schema: TableSchema) -> int:
     try:
         async with tx.connection.transaction():
             status = await tx.connection.execute(f"UPDATE {schema.sql_name} SET {ID} = {ID}")
-    except asyncpg.PostgresError as error:
+    except REFUSED as error:
         if not about_input(error):
             raise
         refused = await tx.connection.fetchval(f"SELECT datastore.first_refused({literal(schema.sql_name)}::regclass)")

@@ -223,6 +223,11 @@ async def test_an_ordinary_owner(ordinary: Services) -> None:
     organization = await act("organization_create", name="the-org")
     dataset = await act("package_create", name="the-dataset", owner_org=organization["id"])
     await act("datastore_sequence_create", name="numbers", last_value=6)
+    library = await act("datastore_trigger_library")
+    assert {function["state"] for function in library} == {"absent"}
+    for function in library:
+        await act("datastore_trigger_install", name=function["name"])
+    assert {function["state"] for function in await act("datastore_trigger_library")} == {"installed"}
     for replace in (False, True):
         await act(
             "datastore_function_create",

@@ -11,7 +11,7 @@ import msgspec
 from datastore.postgres.binary_copy import copy_records as copy_rows
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import literal, qualified
-from datastore.postgres.translate import about_input, record_error
+from datastore.postgres.translate import REFUSED, about_input, record_error
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.writing import records as decoding
 
@@ -72,7 +72,7 @@ async def copy_strict(
         if tx.connection.is_closed():
             raise
         return None
-    except asyncpg.PostgresError as error:
+    except REFUSED as error:
         if not about_input(error):
             raise
         return None
@@ -94,7 +94,7 @@ async def copy_text(
             format="text",
             source=decoding.text_rows(rows, columns, numbers, target.numbered),
         )
-    except asyncpg.PostgresError as error:
+    except REFUSED as error:
         raise record_error(error, numbers) from None
     return int(status.split()[-1])
 
@@ -109,6 +109,6 @@ async def _insert_empty(tx: Transaction, target: Target, rows: int) -> int:
         statement = f"INSERT INTO {name} (_id) SELECT nextval({sequence}) FROM generate_series(1, $1::int)"
     try:
         status = await tx.connection.execute(statement, rows)
-    except asyncpg.PostgresError as error:
+    except REFUSED as error:
         raise record_error(error, range(rows)) from None
     return int(status.split()[-1])

@@ -8,7 +8,7 @@ import asyncpg
 
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, literal
-from datastore.postgres.translate import about_input, record_error
+from datastore.postgres.translate import REFUSED, about_input, record_error
 from datastore.tables import render
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.writing.copying import ROW, Target
@@ -44,7 +44,7 @@ async def apply(tx: Transaction, statement: Callable[[str], str], numbers: Seque
     try:
         async with tx.connection.transaction():
             return list(await tx.connection.fetch(statement("true")))
-    except asyncpg.PostgresError as error:
+    except REFUSED as error:
         if not about_input(error):
             raise
         failure = error
@@ -65,7 +65,7 @@ async def _refused(tx: Transaction, statement: str) -> asyncpg.PostgresError | N
     await savepoint.start()
     try:
         await tx.connection.execute(statement)
-    except asyncpg.PostgresError as error:
+    except REFUSED as error:
         if not about_input(error):
             raise
         return error
