@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
 import types
 import typing
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from datastore.settings import Settings
+from datastore.tables.library import library
 
 _HEAD = """\
 # Configuration
@@ -77,19 +79,46 @@ def _range(field: FieldInfo) -> str:
     return "".join(f", {limit}" for limit in found)
 
 
+_LIBRARY = """\
+# The library of trigger functions
+
+<!-- Written by `make docs` from triggers/*.sql: change it there. -->
+
+Functions that check or mend records as they are written. [triggers.md](triggers.md) tells how to install and use them.
+An argument in brackets may be left out; … stands for more of the same. The last line of each section is a member of
+`triggers` of [datastore_create](api.md#datastore_create), unless it says otherwise."""
+
+
+def trigger_library() -> str:
+    """The text of docs/trigger-library.md, from the heads of the functions."""
+    parts = [_LIBRARY]
+    for function in library().values():
+        parts.append(f"## {function.name}\n\n{function.summary}")
+        rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in function.arguments)
+        parts.append(f"| argument | |\n| --- | --- |\n{rows}")
+        if function.notes:
+            parts.append("\n\n".join(textwrap.fill(part, 118) for part in function.notes.split("\n\n")))
+        parts.append(f"```json\n{function.example}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+PAGES = {"configuration.md": configuration, "trigger-library.md": trigger_library}
+"""The generated pages and what writes them."""
+
+
 def main(arguments: list[str]) -> int:
     """Write the pages of the checkout, or compare them; the exit status."""
-    page = Path(__file__).resolve().parents[1] / "docs/configuration.md"
-    text = configuration()
-    if "--check" not in arguments:
-        page.parent.mkdir(exist_ok=True)
-        page.write_text(text)
-        print(f"Wrote {page}")
-        return 0
-    if page.exists() and page.read_text() == text:
-        return 0
-    print(f"{page} is out of date: run `make docs`.", file=sys.stderr)
-    return 1
+    folder = Path(__file__).resolve().parents[1] / "docs"
+    status = 0
+    for name, text in PAGES.items():
+        page = folder / name
+        if "--check" not in arguments:
+            page.write_text(text())
+            print(f"Wrote {page}")
+        elif not page.exists() or page.read_text() != text():
+            print(f"{page} is out of date: run `make docs`.", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""docs/configuration.md, as it is generated."""
+"""The generated pages of docs/."""
 
 from __future__ import annotations
 
-from datastore.docs import configuration
+from datastore.docs import configuration, trigger_library
 from datastore.settings import Settings
+from datastore.tables.library import library
 
 
 def test_every_setting_is_documented_once() -> None:
@@ -21,3 +22,12 @@ def test_a_row_says_type_limits_and_default() -> None:
     assert "| `DATABASE_URL` | text |  | " in text
     assert "| `DATASTORE_WORKERS` | integer, at least 1 | the number of cores |" in text
     assert "| `DATASTORE_DEMO` | yes or no | `true` |" in text
+
+
+def test_every_function_of_the_library_is_documented() -> None:
+    text = trigger_library()
+
+    for name, function in library().items():
+        assert f"\n## {name}\n\n{function.summary}\n" in text
+        assert function.example in text
+    assert "| `code …` | the codes |" in text
