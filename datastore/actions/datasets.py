@@ -70,7 +70,7 @@ async def package_create(call: Call, parameters: PackageCreate) -> dict[str, Any
     async def work(tx: Transaction) -> Dataset:
         return await create_dataset(tx, call.actor, call.settings, parameters.sent())
 
-    return _written(call, await call.services.database.write(work))
+    return _written(call, await call.services.database.write(work, call.actor.name))
 
 
 @action(PackageShow, get=True)
@@ -90,7 +90,7 @@ async def package_update(call: Call, parameters: PackageUpdate) -> dict[str, Any
     async def work(tx: Transaction) -> Dataset:
         return await update_dataset(tx, call.actor, call.settings, key, parameters.sent(), merge=False)
 
-    return _written(call, await call.services.database.write(work))
+    return _written(call, await call.services.database.write(work, call.actor.name))
 
 
 @action(PackagePatch)
@@ -102,7 +102,7 @@ async def package_patch(call: Call, parameters: PackagePatch) -> dict[str, Any]:
         sent = parameters.sent()
         return await update_dataset(tx, call.actor, call.settings, parameters.id, sent, merge=True)
 
-    return _written(call, await call.services.database.write(work))
+    return _written(call, await call.services.database.write(work, call.actor.name))
 
 
 @action(PackageDelete)
@@ -113,7 +113,7 @@ async def package_delete(call: Call, parameters: PackageDelete) -> None:
     async def work(tx: Transaction) -> str:
         return await delete_dataset(tx, call.actor, call.settings, parameters.id)
 
-    call.changed_entities["packages"] = [await call.services.database.write(work)]
+    call.changed_entities["packages"] = [await call.services.database.write(work, call.actor.name)]
 
 
 @action(PackageList, get=True)

@@ -16,6 +16,7 @@ from datastore.catalog.resources import create_resource, set_datastore_active
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.tables import define, history, indexes, library
+from datastore.tables.functions import keep_function
 from datastore.tables.schema import TableSchema, load
 
 
@@ -104,6 +105,7 @@ async def datastore_history_create(call: Call, parameters: DatastoreHistoryCreat
 async def _create_history(tx: Transaction, call: Call, source: TableSchema, name: str | None) -> dict[str, Any]:
     if source.history is not None:
         raise ValidationError({"resource_id": [f"The table has a history already: {source.history}"]})
+    await keep_function(tx, history.FUNCTION)
     await library.install(tx, history.FUNCTION)
     resource, _ = await find_resource(tx.connection, source.resource_id)
     data = {

@@ -45,6 +45,12 @@ async def info(database: Database, schema: TableSchema, meta: bool, fields_schem
             "aliases": list(schema.aliases),
         }
         result["full_text"] = await full_text(database, schema)
+        if schema.triggers:
+            result["triggers"] = [
+                {"function": trigger.function, "arguments": list(trigger.arguments)} for trigger in schema.triggers
+            ]
+        if schema.history is not None:
+            result["history"] = schema.history
     indexes = await database.owner.fetch(_INDEXES, schema.oid) if fields_schema else []
     result["fields"] = [_field(schema, number, indexes, fields_schema) for number in range(len(schema.columns))]
     return result

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import literal, qualified
-from datastore.tables.functions import SCHEMA, keep_function
+from datastore.tables.functions import SCHEMA
 from datastore.tables.locking import exclusively
 from datastore.tables.registry import count_nested, install_counter
 from datastore.tables.schema import CACHE_KIND, TableSchema, load
@@ -40,14 +40,13 @@ _TRIGGERS = {
 async def attach(tx: Transaction, schema: TableSchema, history: TableSchema) -> None:
     """From now on record the old rows of ``schema`` in ``history``, an empty table of the same dataset.
 
-    The caller holds ``define.lock``; :data:`FUNCTION` is installed. Raises :class:`ValidationError` ``resource_id``
-    for a table that has a history, or is one.
+    The caller holds ``define.lock``; :data:`FUNCTION` is installed and kept. Raises :class:`ValidationError`
+    ``resource_id`` for a table that has a history, or is one.
     """
     if schema.history is not None:
         raise ValidationError({"resource_id": [f"The table has a history already: {schema.history}"]})
     if schema.history_of is not None:
         raise ValidationError({"resource_id": [f"This is the history of {schema.history_of}"]})
-    await keep_function(tx, FUNCTION)
     await install(tx, schema.sql_name, history.resource_id)
     await install_counter(tx, history.sql_name)
     await tx.connection.execute(

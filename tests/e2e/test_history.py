@@ -39,6 +39,7 @@ async def entries(api: Api, history: str) -> list[tuple[str, str, int, Any]]:
 async def test_old_rows_are_recorded(api: Api, services: Services, resource: str, organization: str) -> None:
     history = await kept(api, resource)
     assert await entries(api, history) == []
+    assert (await api.ok("datastore_info", id=resource))["history"] == history
     await api.ok("datastore_upsert", resource_id=resource, records=[{"k": 0, "v": "new"}, {"k": 5, "v": "added"}])
     added = (await api.rows(resource, filters={"k": 5}))[0]["_id"]
     user_id, token = await person_with_token(services, {organization: "editor"})
@@ -90,6 +91,7 @@ async def test_beside_other_triggers(api: Api, resource: str) -> None:
     await api.ok("datastore_trigger_install", name="trim_text")
     triggers = [{"function": "trim_text", "arguments": ["v"]}]
     await api.ok("datastore_create", resource_id=resource, triggers=triggers)
+    assert (await api.ok("datastore_info", id=resource))["triggers"] == triggers
     await api.ok("datastore_upsert", resource_id=resource, records=[{"k": 0, "v": " old "}, {"k": 1, "v": " new "}])
     await api.ok("datastore_create", resource_id=resource, triggers=[])
     await api.ok("datastore_upsert", resource_id=resource, records=[{"k": 1, "v": "newer"}])
@@ -102,10 +104,17 @@ async def test_a_dropped_table_is_recorded_whole(api: Api, resource: str, way: s
     await api.ok(way, **({"id": resource} if way == "resource_delete" else {"resource_id": resource}))
     found = await entries(api, history)
     assert [(operation, row["k"]) for operation, _, _, row in found] == [("delete", 0), ("delete", 1)]
-    if way == "datastore_delete":
-        assert {actor for _, actor, _, _ in found} == {"admin"}
+    assert {actor for _, actor, _, _ in found} == {"admin"}
     # Now it is a table like any other.
     await api.ok("datastore_upsert", resource_id=history, method="insert", records=[{"operation": "note"}])
+
+
+async def test_readers_with_sql_see_the_history_of_a_deleted_dataset_no_more(
+    api: Api, resource: str, dataset: str
+) -> None:
+    history = await kept(api, resource)
+    await api.ok("package_delete", id=dataset)
+    await Api(api.client, {}).refused(403, "datastore_search", resource_id=history)
 
 
 async def test_truncation_by_an_operator_is_recorded(api: Api, services: Services, resource: str) -> None:
