@@ -9,7 +9,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check wheel bench docs fmt constraints clean
+.PHONY: help install serve test fuzz check wheel bench docs fmt constraints clean
 
 help: ## show this text
 	@printf 'DataStore turns tables into an API. Start with:\n\n  make serve    and open http://127.0.0.1:8080\n\nEverything there is:\n\n'
@@ -54,6 +54,10 @@ serve: install ## start everything: PostgreSQL, the demo data, http://127.0.0.1:
 
 test: install ## run all tests on a real PostgreSQL, in parallel
 	@$(BIN)/pytest -n $(JOBS) --maxprocesses=8 --dist=worksteal $(ARGS)
+
+fuzz: install ## try generated SQL on the gate for FUZZ_SECONDS (600), from SEED on
+	@DATASTORE_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) DATASTORE_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
+		$(BIN)/pytest -q -s tests/sqlgate/test_fuzz.py $(ARGS)
 
 check: install ## format, lint, types, floors, generated pages, and the wheel
 	$(BIN)/ruff format --check .
@@ -106,7 +110,3 @@ constraints: ## pin the newest versions that pyproject.toml allows
 clean: ## remove .venv, caches and builds (never your data)
 	@rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-.PHONY: fuzz
-fuzz: install ## Try random SQL statements against the gate for ten minutes (SECONDS=600, SEED=1)
-	DATASTORE_FUZZ_SECONDS=$(or $(SECONDS),600) DATASTORE_FUZZ_SEED=$(or $(SEED),1) .venv/bin/pytest -q -s tests/sqlgate/test_fuzz.py

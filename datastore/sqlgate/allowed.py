@@ -46,7 +46,7 @@ PARENTHESIS_KEYWORDS = _words(
     """
     select distinct all from where by having limit offset union intersect except as values lateral repeatable on using
     and or not in between symmetric asymmetric like ilike similar to escape exists any some array case when then else
-    over range groups filter group sets cube rollup variadic both leading trailing placing for row cast
+    over filter group sets cube rollup variadic both leading trailing placing for row cast
     current_time current_timestamp localtime localtimestamp join first next materialized overlaps
     """
 )

@@ -21,7 +21,7 @@ from datastore.sqlgate.allowed import (
 )
 from datastore.sqlgate.catalogue import RESERVED, Catalogue
 from datastore.sqlgate.refusal import Doubtful, no_function, no_system_table, refused
-from datastore.sqlgate.tokens import FORBIDDEN, MARK, NAME, OPERATOR, PARAMETER, STRING, WORD, Token
+from datastore.sqlgate.tokens import FORBIDDEN, MARK, NAME, NUMBER, OPERATOR, PARAMETER, STRING, WORD, Token
 
 MAX_DEPTH = 64
 """Parentheses and brackets inside each other."""
@@ -34,6 +34,17 @@ FULL_TEXT = "_full_text"
 _SYSTEM_SCHEMAS = frozenset({SYSTEM, "information_schema"})
 
 _BEGINNINGS = frozenset({"select", "with", "values", "("})
+_BEFORE_PARENTHESIS = {
+    "by": ("order", "group", "partition"),
+    "over": (")",),
+    "filter": (")",),
+    "sets": ("grouping",),
+    "first": ("fetch",),
+    "next": ("fetch",),
+    "repeatable": (")",),
+    "materialized": ("as", "not"),
+}
+"""What stands before the keywords that could be the names of functions too, where they are none."""
 _CLAUSES = frozenset({"where", "group", "having", "order", "window", "limit", "offset", "fetch"})
 _SETS = frozenset({"union", "intersect", "except"})
 _JOINS = frozenset({"natural", "cross", "inner", "left", "right", "full", "outer"})
@@ -306,7 +317,7 @@ class _Reader:
             self.found.calls[at] = word
             self._push(Level("call", call=word))
             return at + 2
-        elif opens and word not in PARENTHESIS_KEYWORDS:
+        elif opens and not self._is_syntax(at, word, level, before, category):
             raise no_function(word)
         else:
             self._keyword(at, word, level, before)
@@ -315,6 +326,18 @@ class _Reader:
             self._push(self._behind(word, level))
             return at + 2
         return at + 1
+
+    def _is_syntax(self, at: int, word: str, level: Level, before: str, category: str) -> bool:
+        """A keyword before a parenthesis is part of the grammar there, and not the name of a function."""
+        if word not in PARENTHESIS_KEYWORDS:
+            return False
+        if category in RESERVED or category == "C":
+            return True
+        if word == "escape":
+            return at > 0 and (before in (")", "]") or self.tokens[at - 1].kind in (NAME, STRING, NUMBER, PARAMETER))
+        if word in ("cube", "rollup"):
+            return level.call == "sets" or (level.kind == "query" and level.clause == "group")
+        return before in _BEFORE_PARENTHESIS[word]
 
     def _after_with(self, level: Level, word: str) -> bool:
         return level.kind == "query" and level.clause == "with" and word in ("materialized", "not")
@@ -333,6 +356,8 @@ class _Reader:
         """A keyword stands where only a type can, or before a string constant, as a type does."""
         if before == "::" or (before == "as" and level.call == "cast"):
             return True
+        if level.kind == "columns" and (self.tokens[at - 1].kind == NAME or at - 1 in self.found.names):
+            return True
         before_string = at + 1 < len(self.tokens) and self.tokens[at + 1].kind == STRING
         if not before_string or self.catalogue.keywords[word] in RESERVED:
             return False
@@ -344,6 +369,8 @@ class _Reader:
         """The level of the parenthesis behind a keyword."""
         if word == "cast":
             return Level("call", call="cast")
+        if word == "sets":
+            return Level("group", call="sets")
         if word in ("from", "join", "lateral") and level.clause == "from" and level.expecting:
             level.expecting, level.after_item = False, True
             return Level("from", clause="from", expecting=True)

@@ -38,19 +38,20 @@ _LEXER = re.compile(
     (?P<blank>(?:[ \t\n\r\f]+|--[^\n\r]*)+)
   | (?P<comment>/\*)
   | (?P<escaped>[eE]'(?:[^'\\]|''|\\.)*')
-  | (?P<bits>[bB]'[01]*'|[xX]'[0-9a-fA-F]*')
+  | (?P<bits>[bBxX]'[^']*')
   | (?P<prefix>[nN]'|[uU]&["'])
   | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
   | (?P<quoted>"(?:[^"]|"")+")
   | (?P<string>'[^']*(?:''[^']*)*')
   | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_$.\x80-\U0010ffff]))
-  | (?P<parameter>\$[0-9]+(?![A-Za-z0-9_$\x80-\U0010ffff]))
+  | (?P<parameter>\$[0-9]{1,9}(?![A-Za-z0-9_$\x80-\U0010ffff]))
   | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
   | (?P<operator>(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?])+)
   | (?P<mark>::|:=|\.\.|[()\[\],.;:])
     """,
     re.VERBOSE | re.DOTALL,
 )
+_BITS = re.compile(r"[bB]'[01]*'|[xX]'[0-9a-fA-F]*'")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _CONTINUES = re.compile(r"(?:[ \t\f]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f]|--[^\n\r]*[\n\r])*")
 """What stands between two string constants that are one: blanks and line comments with a line break."""
@@ -84,7 +85,7 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
     tokens: list[Token] = []
     keywords = catalogue.keywords
     match_at = _LEXER.match
-    position, length, after_string = 0, len(sql), False
+    position, length, before_string = 0, len(sql), ""
     while position < length:
         found = match_at(sql, position)
         if found is None:
@@ -116,7 +117,9 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
             token = Token(OPERATOR, operator, operator, position, end)
         elif kind == "string":
             text = raw[1:-1].replace("''", "'")
-            if after_string and _CONTINUES.fullmatch(sql, tokens[-1].end, position):
+            if before_string in ("escaped", "bits") and _CONTINUES.fullmatch(sql, tokens[-1].end, position):
+                raise refused("a constant of this kind cannot be continued on another line")
+            if before_string == "string" and _CONTINUES.fullmatch(sql, tokens[-1].end, position):
                 before = tokens.pop()
                 text, position = before.text + text, before.start
             token = Token(STRING, text, literal(text), position, end)
@@ -129,13 +132,15 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
             text, end = sql[end:close], close + len(raw)
             token = Token(STRING, text, literal(text), position, end)
         elif kind in ("escaped", "bits"):
+            if kind == "bits" and not _BITS.fullmatch(raw):
+                raise refused(f"{raw} is not a bit string")
             token = Token(STRING, raw, raw, position, end)
         elif kind == "comment":
             position = _behind_comment(sql, end)
             continue
         else:
             raise refused(f"{raw[:-1]} before a quote is not supported")
-        after_string = kind == "string"
+        before_string = kind
         tokens.append(token)
         if len(tokens) > MAX_TOKENS:
             raise refused(f"Query is too long: it may have {MAX_TOKENS} words, numbers and signs.")

@@ -17,11 +17,13 @@ from datastore.actions.services import Services
 CallAction = Callable[..., Awaitable[Any]]
 
 BIRDS = [
-    {"name": "Amsel", "mass": "96.5", "eggs": 5, "seen": "2024-03-01T06:30:00", "tags": ["song", "city"], "more": {"legs": 2}},
-    {"name": "Eule", "mass": "480.25", "eggs": 3, "seen": "2024-03-02T23:00:00.25", "tags": ["night"], "more": {"legs": 2, "eyes": {"colour": "orange"}}},
-    {"name": "Kiwi", "mass": "2800", "eggs": 1, "seen": None, "tags": [], "more": None},
-    {"name": "Zaunkönig", "mass": "9.0", "eggs": 6, "seen": "2024-04-10T05:00:00", "tags": ["song"], "more": {"legs": 2}},
-]  # fmt: skip
+    {"name": "Amsel", "mass": "96.5", "eggs": 5, "seen": "2024-03-01T06:30:00", "tags": ["song", "city"]},
+    {"name": "Eule", "mass": "480.25", "eggs": 3, "seen": "2024-03-02T23:00:00.25", "tags": ["night"]},
+    {"name": "Kiwi", "mass": "2800", "eggs": 1, "seen": None, "tags": []},
+    {"name": "Zaunkönig", "mass": "9.0", "eggs": 6, "seen": "2024-04-10T05:00:00", "tags": ["song"]},
+]
+MORE = [{"legs": 2}, {"legs": 2, "eyes": {"colour": "orange"}}, None, {"legs": 2}]
+"""The column ``more`` of these birds."""
 
 
 @dataclass
@@ -40,7 +42,7 @@ class World:
         """Who may read what."""
         seen = {
             "anonymous": {"public"},
-            "member_a": {"public", "private_a", "draft_a"},
+            "member_a": {"public", "private_a", "draft_a", "deleted_a"},
             "member_b": {"public", "private_b"},
             "sysadmin": {"public", "private_a", "private_b", "draft_a", "deleted_a"},
         }
@@ -99,7 +101,7 @@ async def world(services: Services, sysadmin: Actor) -> World:
             {"id": "tags", "type": "_text"},
             {"id": "more", "type": "jsonb"},
         ],
-        records=BIRDS,
+        records=[bird | {"more": more} for bird, more in zip(BIRDS, MORE, strict=True)],
     )
     world.places = await _table(
         call,

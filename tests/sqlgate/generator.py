@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
 
 from tests.sqlgate.analyses import ANALYSES
@@ -69,7 +70,8 @@ def _mutated(text: str, random: Random) -> str:
     elif choice == 4:
         tokens.insert(at, f" {random.choice(_pool(random))} ")
     elif choice == 5:
-        tokens[at] = random.choice((str.upper, str.lower, str.title, lambda word: f'"{word}"'))(tokens[at])
+        word = tokens[at]
+        tokens[at] = random.choice((word.upper(), word.lower(), word.title(), f'"{word}"'))
     elif choice == 6:
         tokens.insert(at, random.choice((" ", "\n", "/* x */", "--x\n", "/* /* */ */", "\t")))
     elif choice == 7:
@@ -167,14 +169,17 @@ class _Grammar:
     def expression(self, depth: int) -> str:
         if depth > 3 or self.chance(0.35):
             return self.pick(COLUMNS) if self.chance(0.6) else self.pick(CONSTANTS)
-        e = lambda: self.expression(depth + 1)  # noqa: E731 -- written often below
+
+        def e() -> str:
+            return self.expression(depth + 1)
+
         choice = self.random.randrange(18)
         if choice < 4:
             return f"{e()}{self.pick(('', ' '))}{self.pick(OPERATORS)}{self.pick(('', ' '))}{e()}"
         if choice < 7:
             suffix = self.pick(("", "", "", f" FILTER (WHERE {e()})", f" OVER (ORDER BY {e()})", " OVER w", f" {e()}"))
             return f"{self.pick(FUNCTIONS)}{self.pick(('', ' '))}({self.arguments(depth)}){suffix}"
-        return self.pick((
+        shapes: tuple[Callable[[], str], ...] = (
             lambda: f"({e()})",
             lambda: f"CAST({e()} AS {self.pick(TYPES)})",
             lambda: f"{e()}::{self.pick(TYPES)}",
@@ -201,4 +206,5 @@ class _Grammar:
             lambda: f"percentile_cont({e()}) WITHIN GROUP (ORDER BY {e()})",
             lambda: f"string_agg(DISTINCT {e()}, ',' ORDER BY {e()})",
             lambda: f"make_interval(days => {e()})",
-        ))()  # fmt: skip
+        )
+        return str(self.pick(shapes)())

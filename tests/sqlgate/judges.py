@@ -42,11 +42,18 @@ _VALUE_FUNCTIONS = re.compile(r"SVFOP_(CURRENT_(DATE|TIME|TIMESTAMP)|LOCALTIME|L
 def grammar(sql: str) -> Any | None:
     """The tree of the one statement, without places; None if PostgreSQL's grammar refuses it."""
     try:
-        tree = json.loads(_PLACES.sub('"p":0', parser.parse_sql_json(sql)))["stmts"]
+        text = _PLACES.sub('"place":0', parser.parse_sql_json(sql))
+        tree = json.loads(text, object_hook=_without_place)["stmts"]
     except (parser.ParseError, RecursionError, UnicodeEncodeError):
         return None
     statements = [entry["stmt"] for entry in tree]
     return statements[0] if len(statements) == 1 else None
+
+
+def _without_place(node: dict[str, Any]) -> dict[str, Any]:
+    """A place at the very beginning is left out, so all of them have to go."""
+    node.pop("place", None)
+    return node
 
 
 def _walk(node: Any) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Three judges on generated statements: nothing unsafe, nothing unfaithful. ``DATASTORE_FUZZ_SECONDS`` makes it long."""
+"""Three judges on generated statements: nothing unsafe, nothing unfaithful. ``make fuzz`` makes it long."""
 
 from __future__ import annotations
 
