@@ -47,7 +47,7 @@ PARENTHESIS_KEYWORDS = _words(
     select distinct all from where by having limit offset union intersect except as values lateral repeatable on using
     and or not in between symmetric asymmetric like ilike similar to escape exists any some array case when then else
     over filter group sets cube rollup variadic both leading trailing placing for row cast
-    current_time current_timestamp localtime localtimestamp join first next materialized overlaps
+    current_time current_timestamp localtime localtimestamp join first next materialized overlaps zone
     """
 )
 """Keywords behind which a parenthesis may stand without being the call of a function of that name."""

@@ -36,6 +36,7 @@ _SYSTEM_SCHEMAS = frozenset({SYSTEM, "information_schema"})
 _BEGINNINGS = frozenset({"select", "with", "values", "("})
 _BEFORE_PARENTHESIS = {
     "by": ("order", "group", "partition"),
+    "zone": ("time",),
     "over": (")",),
     "filter": (")",),
     "sets": ("grouping",),
@@ -45,6 +46,8 @@ _BEFORE_PARENTHESIS = {
     "materialized": ("as", "not"),
 }
 """What stands before the keywords that could be the names of functions too, where they are none."""
+_OF_TYPES = {"zone": ("time",), "precision": ("double",), "varying": ("character", "char", "bit")}
+"""What stands before the later words of a type's name."""
 _CLAUSES = frozenset({"where", "group", "having", "order", "window", "limit", "offset", "fetch"})
 _SETS = frozenset({"union", "intersect", "except"})
 _JOINS = frozenset({"natural", "cross", "inner", "left", "right", "full", "outer"})
@@ -359,11 +362,14 @@ class _Reader:
         if level.kind == "columns" and (self.tokens[at - 1].kind == NAME or at - 1 in self.found.names):
             return True
         before_string = at + 1 < len(self.tokens) and self.tokens[at + 1].kind == STRING
-        if not before_string or self.catalogue.keywords[word] in RESERVED:
+        # Those of category C (BETWEEN) are no names of types, but for TYPE_KEYWORDS.
+        if not before_string or self.catalogue.keywords[word] != "U":
             return False
+        if word in _OF_TYPES:
+            return before not in _OF_TYPES[word]
         if word == "by":
-            return before not in ("order", "group", "partition")
-        return before != "time" if word == "zone" else word != "escape" or at == 0 or before in _BEGINNINGS
+            return before not in _BEFORE_PARENTHESIS[word]
+        return word != "escape" or at == 0 or before in _BEGINNINGS
 
     def _behind(self, word: str, level: Level) -> Level:
         """The level of the parenthesis behind a keyword."""

@@ -79,7 +79,7 @@ def _seen_by_parser(tokens: list[Token], foreign: list[list[ForeignToken]], stru
                 seen.append(theirs[0])
             else:
                 seen.append(_token(TokenType.VAR, f"f_{token.text}", theirs))
-        elif at in types and kind == NAME:
+        elif at in types and (kind == NAME or token.text == "json"):
             # Any type by a name that has modifiers in every dialect.
             skipped = at + 2 if token.text == "pg_catalog" and tokens[at + 1].text == "." else at
             seen.append(_token(TokenType.VARCHAR, "varchar", theirs))
@@ -92,6 +92,10 @@ def _seen_by_parser(tokens: list[Token], foreign: list[list[ForeignToken]], stru
             seen.append(_token(TokenType.PIPE, "|", theirs) if binary else _token(TokenType.DASH, "-", theirs))
         elif kind == STRING:
             seen.append(_token(TokenType.STRING, token.text, theirs))
+        elif kind == WORD and (token.text == "some" or _is_all_of(tokens, at)):
+            seen.append(_token(TokenType.ANY, "any", theirs))  # sqlglot has no SOME, and no ALL of an array
+        elif kind == WORD and token.text == "unknown":
+            seen.append(_token(TokenType.NULL, "null", theirs))  # sqlglot has no IS NOT UNKNOWN
         elif kind == WORD and token.text == "row" and tokens[at + 1].text == "(":
             continue  # ROW (1, 2) is (1, 2)
         elif token.text == "[" and tokens[at + 1].text == "]" and tokens[at - 1].text != "array":
@@ -105,6 +109,12 @@ def _seen_by_parser(tokens: list[Token], foreign: list[list[ForeignToken]], stru
         else:
             seen.extend(theirs)
     return seen
+
+
+def _is_all_of(tokens: list[Token], at: int) -> bool:
+    """ALL behind an operator, as in ``x > ALL (…)``."""
+    before = tokens[at - 1]
+    return tokens[at].text == "all" and at > 0 and (before.kind == OPERATOR or before.text in ("like", "ilike"))
 
 
 def _bracket(

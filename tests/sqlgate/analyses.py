@@ -121,4 +121,15 @@ SELECT FROM {birds}
 SELECT to_number('1,234.5', '9G999D9'), to_date('05 Dec 2000', 'DD Mon YYYY'), to_timestamp(0), to_timestamp('2024', 'YYYY')
 SELECT normalize('u' || chr(776), NFC) = 'ü', normalize('x')
 SELECT random() BETWEEN 0 AND 1, gen_random_uuid() IS NOT NULL, clock_timestamp() >= now()
+SELECT name FROM {birds} WHERE name BETWEEN 'B' AND 'L' AND seen NOT BETWEEN '2024-03-02' AND '2024-03-03' ORDER BY name
+SELECT sum(eggs) OVER (ORDER BY seen RANGE BETWEEN '40 days' PRECEDING AND CURRENT ROW) FROM {birds} WHERE seen IS NOT NULL ORDER BY seen
+SELECT json '{"a": 1}' ->> 'a', double precision '1.5', character varying 'x', timestamp with time zone '2024-01-01 00:00+00'
+SELECT seen AT TIME ZONE ('Europe/' || 'Berlin') FROM {birds} ORDER BY _id
+SELECT (eggs > 3) IS NOT UNKNOWN, (eggs > 3) IS UNKNOWN, '[]' IS JSON FROM {birds} ORDER BY _id
+SELECT name FROM {birds} WHERE name = SOME (ARRAY['Kiwi', 'x']) AND eggs <> ALL ('{7,8}'::int[])
+SELECT sum(eggs) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM {birds} WINDOW w AS (ORDER BY name) ORDER BY 1
+SELECT count(DISTINCT (name, eggs)), sum(CASE WHEN eggs > 3 THEN 1 ELSE 0 END) * 100.0 / count(*) AS pct FROM {birds}
+SELECT (array_agg(DISTINCT name ORDER BY name))[1:2], avg(mass) FILTER (WHERE eggs > 1)::numeric(10, 2) FROM {birds}
+SELECT b'10' | b'01', x'ff'
+SELECT concat_ws(',', VARIADIC ARRAY['a', 'b']), format('%s-%s', VARIADIC ARRAY[1, 2])
 '''

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from random import Random
 
+from datastore.sqlgate import allowed
 from tests.sqlgate.analyses import ANALYSES
 from tests.sqlgate.attacks import ATTACKS
 
-CORPUS = [text for text in re.split(r"\n(?! )", ANALYSES.strip()) if text]
-CORPUS += [text for cases in ATTACKS.values() for _, text in cases if 0 < len(text) < 1000]
+USUAL = [text for text in re.split(r"\n(?! )", ANALYSES.strip()) if text]
+CORPUS = USUAL + [text for cases in ATTACKS.values() for _, text in cases if 0 < len(text) < 1000]
 
 TABLES = ["{public}", "{birds}", "{places}", "{private_a}", "{private_b}", "{draft_a}", "{deleted_a}", "pg_class",
           "datastore.users", "c1", "c2", "{public_alias}", "{private_a_alias}", "{birds} AS b", "{public} t"]  # fmt: skip
@@ -20,6 +21,7 @@ FUNCTIONS = ["abs", "lower", "count", "coalesce", "max", "string_agg", "length",
              "greatest", "pg_sleep", "query_to_xml", "set_config", "current_setting", "pg_catalog.abs", "pg_catalog.pg_sleep",
              '"lower"', '"Lower"', "row_to_json", "array_agg", "position", "trim", "date_trunc", "concat", "now", "version",
              "ts_stat", "pg_read_file", "substring", "lo_import", "json_agg", "over", "filter", "row", "cast", "regclass"]  # fmt: skip
+ALLOWED_FUNCTIONS = sorted(allowed.FUNCTIONS - {"row"})
 TYPES = ["int", "text", "numeric(10, 2)", "date", "timestamp with time zone", "double precision", "json", "regclass", "_text",
          "text[]", '"text"', "pg_catalog.int4", "varchar(3)", "interval", "{private_a}", "time", "bit(3)", "char", '"char"',
          "regproc", "xml", "tsvector", "interval day to second"]  # fmt: skip
@@ -36,16 +38,21 @@ PIECES = ["SELECT", "FROM", "WHERE", "AS", "WITH", "UNION", "ALL", "ONLY", "INTO
           "VALUES", "JOIN", "ON", "USING", "OVER", "FILTER", "WITHIN", "GROUP", "BY", "ORDER", "NOT", "NULL", "IS", "CASE",
           "WHEN", "END", "CAST", "EXTRACT", "OPERATOR", "VARIADIC", "ORDINALITY", "TABLESAMPLE", "RECURSIVE", "MATERIALIZED",
           "DISTINCT", "LIMIT", "OFFSET", "FETCH", "ROW", "SYSTEM", "COLLATE", "AT", "TIME", "ZONE", "INTERVAL", "PRECEDING"]  # fmt: skip
+_HARMLESS = re.compile(
+    r"private|draft|deleted|pg_(?!catalog\.[ai])|datastore|reg|xml|current_user|U&|'a' 'b'|set_config|setting|version|ts_stat|lo_"
+)
 _SPLIT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\{\w+\}|\w+|\s+|[-+*/<>=~!@#%^&|`?]+|::|.", re.DOTALL)
 
 
 def statement(random: Random) -> str:
     """A statement."""
     kind = random.random()
-    if kind < 0.4:
+    if kind < 0.2:
+        return _Grammar(random, harmless=True).query(0)
+    if kind < 0.45:
         text = _Grammar(random).query(0)
     else:
-        text = random.choice(CORPUS)
+        text = random.choice(USUAL if kind < 0.7 else CORPUS)
         for _ in range(random.choice((1, 1, 1, 2, 3, 5))):
             text = _mutated(text, random)
     if random.random() < 0.15:
@@ -98,10 +105,31 @@ def _damaged(text: str, random: Random) -> str:
     return text
 
 
+def _words(words: list[str], harmless: bool) -> list[str]:
+    return [word for word in words if not _HARMLESS.search(word)] if harmless else words
+
+
 class _Grammar:
-    def __init__(self, random: Random) -> None:
+    """``harmless``: of what the gate allows, mostly."""
+
+    def __init__(self, random: Random, harmless: bool = False) -> None:
         self.random = random
+        self.harmless = harmless
         self.pick = random.choice
+        self.tables, self.columns, self.types, self.constants = (
+            _words(words, harmless) for words in (TABLES, COLUMNS, TYPES, CONSTANTS)
+        )
+        self.functions = ALLOWED_FUNCTIONS if harmless else FUNCTIONS
+        self.attributes = ["name", "lower", "x"] if harmless else ["name", "pg_sleep", "lower", "regclass", "x"]
+        self.ends = [" LIMIT 3", " OFFSET 1", " FETCH FIRST ROW ONLY", " LIMIT ALL", ""]
+        self.orders = ["", " DESC", " NULLS FIRST"]
+        self.records = ["", " AS f", " AS f(a)", " WITH ORDINALITY AS f(a, n)", " AS f(a int, b text)"]
+        self.names = ["c1", "c2", "x", "count"]
+        if not harmless:
+            self.ends.append(" FOR UPDATE")
+            self.orders.append(" USING <")
+            self.records.append(" AS f(a int, b regclass)")
+            self.names += ["{private_a}", "pg_class"]
 
     def chance(self, likely: float) -> bool:
         return self.random.random() < likely
@@ -111,7 +139,7 @@ class _Grammar:
         if depth < 3 and self.chance(0.15):
             text += self.pick((" UNION ", " UNION ALL ", " EXCEPT ", " INTERSECT ")) + self.select(depth + 1)
         if depth < 3 and self.chance(0.2):
-            name = self.pick(("c1", "c2", "x", "{private_a}", "pg_class", "count"))
+            name = self.pick(self.names)
             columns = self.pick(("", "(a)", " (a, b)"))
             recursive = self.pick(("", "", "RECURSIVE "))
             text = f"WITH {recursive}{name}{columns} AS ({self.query(depth + 1)}) {text}"
@@ -129,9 +157,9 @@ class _Grammar:
         if self.chance(0.1):
             text += f" HAVING {self.expression(depth + 1)}"
         if self.chance(0.2):
-            text += f" ORDER BY {self.expression(depth + 1)}{self.pick(('', ' DESC', ' NULLS FIRST', ' USING <'))}"
+            text += f" ORDER BY {self.expression(depth + 1)}{self.pick(self.orders)}"
         if self.chance(0.2):
-            text += self.pick((" LIMIT 3", " OFFSET 1", " FETCH FIRST ROW ONLY", " FOR UPDATE", " LIMIT ALL", ""))
+            text += self.pick(self.ends)
         return text
 
     def item(self, depth: int) -> str:
@@ -153,37 +181,44 @@ class _Grammar:
     def source(self, depth: int) -> str:
         choice = self.random.random()
         if choice < 0.6 or depth > 2:
-            return self.pick(TABLES) + self.pick(("", "", "", " AS t", " b", " AS t(a, b)", " TABLESAMPLE SYSTEM (50)"))
+            return self.pick(self.tables) + self.pick(
+                ("", "", "", " AS t", " b", " AS t(a, b)", " TABLESAMPLE SYSTEM (50)")
+            )
         if choice < 0.75:
             return f"{self.pick(('', 'LATERAL '))}({self.query(depth + 1)}) {self.pick(('AS t', 'b', 'AS t(a)', ''))}"
         if choice < 0.9:
-            call = f"{self.pick(FUNCTIONS)}({self.arguments(depth)})"
-            return call + self.pick(
-                ("", " AS f", " AS f(a)", " WITH ORDINALITY AS f(a, n)", " AS f(a int, b regclass)")
-            )
+            call = f"{self.pick(self.functions)}({self.arguments(depth)})"
+            return call + self.pick(self.records)
         return f"({self.sources(depth + 1)}){self.pick(('', ' AS j'))}"
+
+    def after(self, expression: Callable[[], str]) -> str:
+        """What does not belong behind a call."""
+        return "" if self.harmless else f" {expression()}"
 
     def arguments(self, depth: int) -> str:
         return ", ".join(self.expression(depth + 1) for _ in range(self.random.randrange(0, 3)))
 
     def expression(self, depth: int) -> str:
         if depth > 3 or self.chance(0.35):
-            return self.pick(COLUMNS) if self.chance(0.6) else self.pick(CONSTANTS)
+            return self.pick(self.columns) if self.chance(0.6) else self.pick(self.constants)
 
         def e() -> str:
-            return self.expression(depth + 1)
+            inner = self.expression(depth + 1)
+            return f"({inner})" if self.harmless and " " in inner and self.chance(0.8) else inner
 
         choice = self.random.randrange(18)
         if choice < 4:
             return f"{e()}{self.pick(('', ' '))}{self.pick(OPERATORS)}{self.pick(('', ' '))}{e()}"
         if choice < 7:
-            suffix = self.pick(("", "", "", f" FILTER (WHERE {e()})", f" OVER (ORDER BY {e()})", " OVER w", f" {e()}"))
-            return f"{self.pick(FUNCTIONS)}{self.pick(('', ' '))}({self.arguments(depth)}){suffix}"
+            suffix = self.pick(
+                ("", "", "", f" FILTER (WHERE {e()})", f" OVER (ORDER BY {e()})", " OVER w", self.after(e))
+            )
+            return f"{self.pick(self.functions)}{self.pick(('', ' '))}({self.arguments(depth)}){suffix}"
         shapes: tuple[Callable[[], str], ...] = (
             lambda: f"({e()})",
-            lambda: f"CAST({e()} AS {self.pick(TYPES)})",
-            lambda: f"{e()}::{self.pick(TYPES)}",
-            lambda: f"({e()}).{self.pick(('name', 'pg_sleep', 'lower', 'regclass', 'x'))}",
+            lambda: f"CAST({e()} AS {self.pick(self.types)})",
+            lambda: f"{e()}::{self.pick(self.types)}",
+            lambda: f"({e()}).{self.pick(self.attributes)}",
             lambda: f"(SELECT {e()})" if depth > 1 else f"({self.query(depth + 2)})",
             lambda: f"EXISTS ({self.query(depth + 2)})",
             lambda: f"{e()} IN ({self.query(depth + 2)})",
@@ -201,7 +236,7 @@ class _Grammar:
             lambda: f"{e()} {self.pick(('', 'NOT '))}BETWEEN {e()} AND {e()}",
             lambda: f"NOT {e()}",
             lambda: f"- {e()}",
-            lambda: f"{self.pick(TYPES)} {self.pick(CONSTANTS)}",
+            lambda: f"{self.pick(self.types)} {self.pick(self.constants)}",
             lambda: f"{e()} = {self.pick(('ANY', 'ALL', 'SOME'))} ({e()})",
             lambda: f"percentile_cont({e()}) WITHIN GROUP (ORDER BY {e()})",
             lambda: f"string_agg(DISTINCT {e()}, ',' ORDER BY {e()})",
