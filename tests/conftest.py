@@ -29,6 +29,7 @@ from datastore.actions.services import Services
 from datastore.api import logs
 from datastore.app import create_app
 from datastore.postgres.embedded import EmbeddedPostgres
+from datastore.postgres.hardening import harden
 from datastore.postgres.migrate import migrate
 from datastore.postgres.roles import ensure_roles
 from datastore.settings import Settings
@@ -108,6 +109,7 @@ async def services(settings: Settings, database_url: str) -> AsyncIterator[Servi
     """The services, on a migrated database with the sysadmin ``admin``."""
     logs.configure(settings)
     connection = await asyncpg.connect(database_url)
+    await harden(connection, await connection.fetchval("SELECT current_user::text"))  # as the embedded one's database
     await ensure_roles(connection, settings)
     await migrate(connection, settings)
     await connection.close()

@@ -104,15 +104,19 @@ class Postmaster:
 
 
 class Cluster:
-    """The files below ``home``: ``data/``, ``log/`` and ``postgresql.conf``. ``timeout`` bounds a start, in seconds."""
+    """The files below ``home``: ``data/``, ``log/`` and ``postgresql.conf``.
 
-    def __init__(self, home: Path, binaries: Binaries, account: Account, timeout: float) -> None:
+    ``timeout`` bounds a start, in seconds; ``memory`` what each process of the server has for itself, in bytes.
+    """
+
+    def __init__(self, home: Path, binaries: Binaries, account: Account, timeout: float, memory: int) -> None:
         self.home = home
         self.data = home / "data"
         self.log_file = home / "log" / "postgresql.log"
         self._binaries = binaries
         self._account = account
         self._timeout = timeout
+        self._memory = memory
 
     def make_folder(self, path: Path) -> None:
         """Make ``path`` a folder of the server's account alone (0700)."""
@@ -202,7 +206,9 @@ class Cluster:
         self.make_folder(self.log_file.parent)
         self._write_config()
         quoted = str(socket_folder).replace('"', '""')
-        command: list[str | Path] = [self._binaries.folder / "postgres", "-D", self.data]
+        # A statement that wants more gets an error; without the limit the kernel would kill, and all would start anew.
+        command: list[str | Path] = ["/bin/sh", "-c", f'ulimit -d {self._memory // 1024}; exec "$@"', "sh"]
+        command += [self._binaries.folder / "postgres", "-D", self.data]
         command += ["-c", f"config_file={self.home / 'postgresql.conf'}"]
         command += ["-c", f'unix_socket_directories="{quoted}"', "-c", "unix_socket_permissions=0700"]
         command += ["-c", f"port={port}"]

@@ -123,6 +123,7 @@ class Database:
                 timeout=self.settings.connect_timeout,
                 server_settings={**_SESSION, "default_transaction_read_only": "on"},
             )
+            _leave_jit_alone(connection)
             try:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
                     yield connection
@@ -259,12 +260,21 @@ async def _connect_reading(dsn: str, settings: Settings, role: str, limits: Mapp
         statement_cache_size=1024,
         server_settings={**_SESSION, **limits},
     )
+    _leave_jit_alone(connection)
     try:
         await _decode_json_as_bytes(connection)
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+def _leave_jit_alone(connection: asyncpg.Connection) -> None:
+    """Before it asks about a type, asyncpg turns JIT off by set_config, which the read-only roles may not call.
+
+    It is off in all our sessions.
+    """
+    connection._server_caps = connection._server_caps._replace(jit=False)
 
 
 def _without_credentials(dsn: str) -> str:

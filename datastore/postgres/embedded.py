@@ -43,6 +43,7 @@ from datastore.postgres.connection_file import (
     write_connection,
 )
 from datastore.postgres.file_lock import FileLock, give_to_owner_of
+from datastore.postgres.hardening import harden_database
 from datastore.settings import Settings
 
 __all__ = ["EmbeddedError", "EmbeddedPostgres", "connection_dsn"]
@@ -51,6 +52,7 @@ log = structlog.get_logger(__name__)
 
 DATABASE = "datastore"
 PORT = 5432  # only names the socket: the server does not listen on the network
+LEAST_MEMORY = 2**30  # of a process; building an index takes up to half of it
 LONGEST_SOCKET_PATH = 107
 WATCH_INTERVAL = 0.25
 LONGEST_BACKOFF = 30.0
@@ -220,6 +222,10 @@ class EmbeddedPostgres:
             self._server.stop(self._settings.start_timeout)
             raise EmbeddedError(f"PostgreSQL started but does not let its owner in; see {cluster.log_file}.")
         self._version = version
+        try:
+            asyncio.run(harden_database(connection.superuser_dsn(connection.database), connection.user))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.error("postgres_not_hardened", error=str(error))
         log.info(
             "postgres_started",
             version=version,
@@ -299,7 +305,9 @@ class EmbeddedPostgres:
             )
 
     def _cluster(self) -> Cluster:
-        return Cluster(self._home, self.binaries, self._account, self._settings.start_timeout)
+        settings = self._settings
+        memory = max(settings.sql_max_memory, LEAST_MEMORY)
+        return Cluster(self._home, self.binaries, self._account, settings.start_timeout, memory)
 
     def _connection(self, old: Connection | None) -> Connection:
         """How to connect from now on: with the passwords of ``old``, if there is one, else with new ones."""

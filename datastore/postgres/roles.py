@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from datastore.postgres.hardening import pass_on
 from datastore.postgres.quoting import identifier, literal
 from datastore.settings import Settings
 
@@ -84,6 +85,7 @@ async def _make_roles(connection: asyncpg.Connection, settings: Settings) -> Non
             await connection.execute(f"CREATE ROLE {identifier(triggers)} NOLOGIN")
         if not await _may_become(connection, triggers):
             await connection.execute(f"GRANT {identifier(triggers)} TO CURRENT_USER")
+        await pass_on(connection, [settings.reader_role, settings.public_role], triggers)
 
 
 async def _exists(connection: asyncpg.Connection, role: str) -> bool:

@@ -45,6 +45,8 @@ class Sandbox:
         }
         self._free = {public: asyncio.Semaphore(settings.sql_connections) for public in self._pools}
         self._roles: dict[frozenset[str], str] = {}
+        self.told: set[str] = set()
+        """What was said once in the log, by the names of the events."""
 
     async def _connect(self, role: str, limits: dict[str, str]) -> asyncpg.Connection:
         settings = self._database.settings
@@ -52,10 +54,16 @@ class Sandbox:
         try:
             await connection.execute(f"SET temp_file_limit = '{settings.sql_temp_limit // 1024}kB'")
         except asyncpg.InsufficientPrivilegeError:
-            log.debug("sql_temp_limit_not_set", role=role)
+            self._tell("sql_temp_limit_not_set", hint=f"GRANT SET ON PARAMETER temp_file_limit TO {identifier(role)}")
         if settings.database_url is None:
             _limit_memory(connection.get_server_pid(), settings.sql_max_memory)
         return connection
+
+    def _tell(self, event: str, **details: str) -> None:
+        """Log what the connections lack, once."""
+        if event not in self.told:
+            self.told.add(event)
+            log.warning(event, **details)
 
     async def close(self) -> None:
         """Close the connections after the statements in flight."""
@@ -112,7 +120,10 @@ class Sandbox:
 
 
 def _limit_memory(process: int, most: int) -> None:
-    """Let a process of our own PostgreSQL have no more memory than ``most`` bytes; it then answers with an error."""
+    """Let a process of our own PostgreSQL have less memory than all of them may (see ``cluster.py``).
+
+    In a container nobody may limit a process of another account: all of them have the other limit then.
+    """
     try:
         resource.prlimit(process, resource.RLIMIT_DATA, (most, most))
     except (OSError, ValueError) as error:

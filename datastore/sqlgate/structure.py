@@ -483,6 +483,8 @@ class _Reader:
         elif mark == ")":
             if level.kind == "brackets" or len(self.levels) == 1 or level.expecting:
                 raise Doubtful("a closing parenthesis out of place")
+            if level.kind == "call" and at + 1 < len(self.tokens) and self.tokens[at + 1].kind == STRING:
+                raise Doubtful("a type with modifiers is not supported here")  # f(1) 'x' would be a constant of type f
             self.levels.pop()
         elif mark == "[":
             level.fresh = False

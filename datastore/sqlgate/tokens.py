@@ -14,7 +14,7 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.tokenizer_core import Token as ForeignToken
 
 from datastore.postgres.quoting import MAX_IDENTIFIER_BYTES, literal
-from datastore.sqlgate.allowed import KEYWORDS
+from datastore.sqlgate.allowed import FUNCTIONS, KEYWORDS
 from datastore.sqlgate.catalogue import RESERVED, Catalogue
 from datastore.sqlgate.refusal import NOT_SINGLE, Doubtful, refused
 
@@ -103,6 +103,10 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
                 token = Token(WORD, folded, raw, position, end)
             elif category in RESERVED:
                 token = Token(FORBIDDEN, folded, raw, position, end)
+            elif category == "C" and folded in FUNCTIONS:
+                token = Token(
+                    NAME, folded, raw, position, end
+                )  # json_object() has a meaning that "json_object"() has not
             else:
                 token = _name(folded, position, end)
         elif kind == "mark":

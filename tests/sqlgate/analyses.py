@@ -132,4 +132,5 @@ SELECT count(DISTINCT (name, eggs)), sum(CASE WHEN eggs > 3 THEN 1 ELSE 0 END) *
 SELECT (array_agg(DISTINCT name ORDER BY name))[1:2], avg(mass) FILTER (WHERE eggs > 1)::numeric(10, 2) FROM {birds}
 SELECT b'10' | b'01', x'ff'
 SELECT concat_ws(',', VARIADIC ARRAY['a', 'b']), format('%s-%s', VARIADIC ARRAY[1, 2])
+SELECT json_object(), json_object(ARRAY['a', 'b']), json_object('{a,b}', '{1,2}'), "json_object"('{a,b}')
 '''

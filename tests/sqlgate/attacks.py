@@ -258,6 +258,7 @@ ATTACKS: dict[str, list[tuple[int, str]]] = {
     "ways to write an operator, a function or a table": [
         (FORBIDDEN, "SELECT 1 OPERATOR(pg_catalog.+) 1"),
         (REFUSED, "SELECT 1 <~> 1"),
+        (REFUSED, "SELECT abs(1) 'x'"),  # a constant of the type abs
         (REFUSED, "SELECT * FROM ROWS FROM (pg_sleep(1))"),
         (REFUSED, "SELECT * FROM ROWS FROM (generate_series(1, 2))"),
         (REFUSED, "SELECT * FROM {public} TABLESAMPLE system_rows(1)"),

@@ -7,6 +7,7 @@ comes out; it is *unfaithful* if what runs has another tree than what was writte
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
@@ -69,9 +70,9 @@ class Fuzz:
             self._look_for_secrets(text, person, str(refusal))
         else:
             self.tally.outcomes["allowed"] += 1
-            if FULL_TEXT in text:
+            if FULL_TEXT in text.lower():
                 # What is put in its place cannot be compared; to the gate any other column is the same.
-                text = text.replace(FULL_TEXT, "_other_text")
+                text = re.sub(FULL_TEXT, "_other_text", text, flags=re.IGNORECASE)
                 decision = await self.services.sql.gate.decide(text, actor)
             self._judge(text, decision)
         if live:

@@ -34,7 +34,7 @@ _NODES = {
     "BoolExpr", "SubLink", "RangeSubselect", "RangeFunction", "JoinExpr", "CommonTableExpr", "SortBy", "WindowDef", "GroupingSet",
     "CaseExpr", "CaseWhen", "CoalesceExpr", "MinMaxExpr", "NullTest", "BooleanTest", "A_ArrayExpr", "A_Indirection", "A_Indices",
     "RowExpr", "NamedArgExpr", "CollateClause", "SQLValueFunction", "ParamRef", "List", "GroupingFunc", "ColumnDef",
-    "RangeTableSample", "JsonIsPredicate", "Integer", "Float", "TypeName", "Alias", "WithClause",
+    "RangeTableSample", "JsonIsPredicate", "JsonObjectConstructor", "Integer", "Float", "TypeName", "Alias", "WithClause",
 }  # fmt: skip
 _VALUE_FUNCTIONS = re.compile(r"SVFOP_(CURRENT_(DATE|TIME|TIMESTAMP)|LOCALTIME|LOCALTIMESTAMP)(_N)?")
 
