@@ -145,9 +145,9 @@ def _keyword(reader: Reader, at: int, word: str, level: Level, before: str) -> N
         _query(level, before)
         level.kind, level.clause, level.after_item, level.expecting = "query", word, False, False
     elif word == "with":
-        _with_clause(at, level)
+        _with_clause(reader, at, level)
     elif word == "from":
-        _from_clause(at, level, before)
+        _from_clause(reader, at, level, before)
     elif word == "join":
         _in_from(level, word)
         level.expecting, level.after_item = True, False
