@@ -107,9 +107,9 @@ class Settings(BaseSettings):
     sql_max_memory: int = Field(
         2**30,
         ge=64 * 2**20,
-        description="Most memory of each PostgreSQL process that runs statements, beside the shared. The embedded server "
-        "alone can be told; where the service may not limit single processes, as in most containers, it holds for all "
-        "of them and is at least 1 GiB.",
+        description="Most memory of each PostgreSQL process that runs statements, beside the shared. The embedded "
+        "server alone can be told; where the service may not limit single processes, as in most containers, it "
+        "holds for all of them and is at least 1 GiB.",
     )
     sql_temp_limit: int = Field(
         2**30,

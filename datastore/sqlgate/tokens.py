@@ -35,8 +35,9 @@ NAME, WORD, FORBIDDEN, STRING, NUMBER, PARAMETER, OPERATOR, MARK = (
 
 _LEXER = re.compile(
     r"""
-    (?P<blank>(?:[ \t\n\r\f]+|--[^\n\r]*)+)
-  | (?P<comment>/\*)
+    (?:[ \t\n\r\f]+|--[^\n\r]*)*
+  (?:
+    (?P<comment>/\*)
   | (?P<escaped>[eE]'(?:[^'\\]|''|\\.)*')
   | (?P<bits>[bBxX]'[^']*')
   | (?P<prefix>[nN]'|[uU]&["'])
@@ -48,6 +49,9 @@ _LEXER = re.compile(
   | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
   | (?P<operator>(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?])+)
   | (?P<mark>::|:=|\.\.|[()\[\],.;:])
+  | (?P<end>\Z)
+  | (?P<other>.)
+  )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -85,15 +89,14 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
     tokens: list[Token] = []
     keywords = catalogue.keywords
     match_at = _LEXER.match
-    position, length, before_string = 0, len(sql), ""
-    while position < length:
+    position, before_string = 0, ""
+    while True:
         found = match_at(sql, position)
-        if found is None:
-            raise _unreadable(sql, position)
-        kind, raw, end = found.lastgroup, found[0], found.end()
-        if kind == "blank":
-            position = end
-            continue
+        if found is None or found.lastgroup is None:
+            raise AssertionError("the pattern takes everything")
+        kind = found.lastgroup
+        position, end = found.span(kind)
+        raw = sql[position:end]
         if kind == "word":
             folded = raw.translate(_FOLD)
             category = keywords.get(folded)
@@ -104,9 +107,8 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
             elif category in RESERVED:
                 token = Token(FORBIDDEN, folded, raw, position, end)
             elif category == "C" and folded in FUNCTIONS:
-                token = Token(
-                    NAME, folded, raw, position, end
-                )  # json_object() has a meaning that "json_object"() has not
+                # json_object() has a meaning that "json_object"() has not.
+                token = Token(NAME, folded, raw, position, end)
             else:
                 token = _name(folded, position, end)
         elif kind == "mark":
@@ -139,6 +141,10 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
             if kind == "bits" and not _BITS.fullmatch(raw):
                 raise refused(f"{raw} is not a bit string")
             token = Token(STRING, raw, raw, position, end)
+        elif kind == "end":
+            break
+        elif kind == "other":
+            raise _unreadable(sql, position)
         elif kind == "comment":
             position = _behind_comment(sql, end)
             continue

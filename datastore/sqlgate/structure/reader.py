@@ -68,18 +68,16 @@ class Reader:
         self.found = Structure()
         self.levels = [Level("query")]
         self.subscripts = 0
+        self._texts = [token.text if token.kind in (WORD, MARK) else "" for token in tokens]
+        self._texts += [""] * 4  # what is behind the end, and, by negative indexes, before the beginning
 
     def text(self, at: int) -> str:
-        """The keyword or sign at an index; empty if something else, or nothing, is there."""
-        if 0 <= at < len(self.tokens):
-            token = self.tokens[at]
-            if token.kind in (WORD, MARK):
-                return token.text
-        return ""
+        """The keyword or sign at an index, from -2 on; empty if something else, or nothing, is there."""
+        return self._texts[at]
 
     def opens(self, at: int) -> bool:
         """A parenthesis opens at an index."""
-        return self.text(at) == "("
+        return self._texts[at] == "("
 
     def push(self, level: Level) -> None:
         """A parenthesis or bracket has opened."""
