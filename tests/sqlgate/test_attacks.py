@@ -31,7 +31,7 @@ async def test_attack(sql: CallAction, world: World, status: int, statement: str
     body: dict[str, Any] = refusal.value.body()
     assert refusal.value.status == status, body
     if statement.strip(" ;"):
-        assert status == 403 or "query" in body, body
+        assert status == 403 or "query" in body or ("\0" in statement and "sql" in body), body
     told = str(body)
     assert not any(secret in told for secret in world.secrets.values())
     assert all(dataset not in told or dataset in statement for dataset in world.datasets.values())
