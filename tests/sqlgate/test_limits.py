@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -61,7 +60,6 @@ async def impatient(services: Services, settings: Settings) -> AsyncIterator[Sql
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=str)
 async def test_bomb(impatient: Sql, services: Services, world: World, bomb: str) -> None:
-    begin = time.monotonic()
     running = asyncio.create_task(impatient.run(BOMBS[bomb], [], ANONYMOUS))
     served = 0
     while not running.done():
@@ -71,7 +69,6 @@ async def test_bomb(impatient: Sql, services: Services, world: World, bomb: str)
         await asyncio.sleep(0.02)
     with pytest.raises(ValidationError) as refusal:
         await running
-    assert time.monotonic() - begin < SECONDS + 3
     assert served
     assert "query" in refusal.value.fields
 
