@@ -19,6 +19,9 @@ from datastore.api.decode import query_parameters
 from datastore.api.identity import identify
 from datastore.errors import BadRequest, DataStoreError, NotFound, ValidationError
 from datastore.exports import dump
+from datastore.exports.formats import FORMATS
+from datastore.exports.rows import of_table
+from datastore.exports.writer import Options, Unfit
 from datastore.postgres.database import CONNECTION_LOST
 from datastore.postgres.translate import about_input, message
 from datastore.tables import search
@@ -29,8 +32,9 @@ _NOT_FOUND = "DataStore resource not found"
 class Dump(Selection):
     """What to dump of a table, and how."""
 
-    format: Annotated[str, one_of("csv", "tsv")] = Field("csv", description="csv or tsv.")
+    format: Annotated[str, one_of(*FORMATS)] = Field("csv", description=f"One of {', '.join(FORMATS)}.")
     bom: Boolean = Field(False, description="Start with a byte order mark, for spreadsheet programs.")
+    eol: Annotated[str, one_of("lf", "crlf")] = Field("lf", description="Line ending of csv and tsv: lf or crlf.")
     fields: Strings = Field(None, description="Columns, in this order.")
     sort: Strings = Field(None, description="As in datastore_search; by `_id` if not given.")
     distinct: Boolean = Field(False, description="Leave out duplicate rows.")
@@ -44,6 +48,8 @@ async def _dump(request: Request) -> Response:
         given = {**query_parameters(request.scope), "id": request.path_params["name"]}
         parameters = validate(Dump, given)
         return await _respond(request, services, parameters)
+    except Unfit as error:
+        return PlainTextResponse(_text(error), 409)
     except ValidationError as error:
         return PlainTextResponse(_text(error), 400)
     except BadRequest as error:
@@ -60,24 +66,25 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
     # Who may not read a table is not told that it exists.
     if schema is None or not may_read_dataset(actor, schema.access):
         raise HTTPException(404, _NOT_FOUND)
-    plan = search.plan(_request(parameters, services), schema)
-    media_type = f"{dump.MEDIA_TYPES[parameters.format]}; charset=utf-8"
-    headers = {"Content-Disposition": f'attachment; filename="{schema.resource_id}.{parameters.format}"'}
+    plan = search.plan(_request(parameters), schema)
+    format = FORMATS[parameters.format]
+    headers = {"Content-Disposition": f'attachment; filename="{schema.resource_id}.{format.name}"'}
     if request.method == "HEAD":
-        return Response(None, media_type=media_type, headers=headers)
+        return Response(None, headers={**headers, "Content-Type": format.content_type})
+    options = Options(parameters.bom, parameters.eol == "crlf", services.settings.ms_in_timestamp)
+    opener = of_table(services.database, schema, plan)
     try:
-        chunks = await dump.start(services.database, schema, plan, parameters.bom)
+        chunks = await dump.start(opener, format, options, services.settings.dump_stall_timeout)
     except NotFound:
         raise HTTPException(404, _NOT_FOUND) from None
     except asyncpg.PostgresError as error:
         if not about_input(error):
             raise
         return PlainTextResponse(f"query: {message(error)}", 400)
-    return StreamingResponse(chunks, media_type=media_type, headers=headers)
+    return StreamingResponse(chunks, headers={**headers, "Content-Type": format.content_type})
 
 
-def _request(parameters: Dump, services: Services) -> search.Search:
-    settings = services.settings
+def _request(parameters: Dump) -> search.Search:
     return search.Search(
         match=parameters.match(),
         fields=parameters.fields or None,
@@ -86,8 +93,7 @@ def _request(parameters: Dump, services: Services) -> search.Search:
         limit=parameters.limit,
         offset=parameters.offset or 0,
         include_total=False,
-        records_format=parameters.format,
-        milliseconds=settings.ms_in_timestamp,
+        records_format="csv",
     )
 
 

@@ -1,94 +1,153 @@
-"""Dumps: a whole table, or what a search finds, streamed from one snapshot in constant memory.
+"""Dumps: rows as a file of any format, streamed from one snapshot in constant memory.
 
-PostgreSQL writes the text; it passes through as the bytes that arrive.
+A task of its own fills a short queue with what PostgreSQL sends; whoever takes the file's chunks drives the writer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
-import asyncpg
+from datastore.errors import ValidationError
+from datastore.exports.formats import Format
+from datastore.exports.rows import Opener
+from datastore.exports.writer import BOM, Options, Writer
 
-from datastore.errors import NotFound
-from datastore.postgres.database import Database
-from datastore.tables.schema import TableSchema
-from datastore.tables.search import COPY_FORMATS, Plan
-
-MEDIA_TYPES = {"csv": "text/csv", "tsv": "text/tab-separated-values"}
-BOM = b"\xef\xbb\xbf"
-
-_CHUNK = 128 * 1024
 _CHUNKS = 8
-"""Chunks that may wait for a slow client: what a dump holds in memory."""
+"""Chunks of rows that may wait for a slow client: what a dump holds in memory."""
 
 
-async def start(database: Database, schema: TableSchema, plan: Plan, bom: bool = False) -> AsyncIterator[bytes]:
-    """Begin a dump in the plan's format (csv or tsv), with a header line; gives its chunks.
+class TooManyRows(Exception):
+    """There are more rows than may be sent: what was sent is not all."""
+
+
+async def start(
+    opener: Opener,
+    format: Format,
+    options: Options,
+    stall_timeout: float,
+    count: Callable[[int], None] | None = None,
+) -> AsyncGenerator[bytes, None]:
+    """Begin to write rows out; gives the chunks of the file.
 
     The first chunk is there when this returns, so whatever PostgreSQL has against the query is raised here. A later
-    error breaks the iteration. Closing the iterator stops the query. Raises :class:`NotFound`,
+    error breaks the iteration. Closing the iterator stops the query. A client that takes nothing for
+    ``stall_timeout`` seconds is given up. ``count`` is told, about, how many rows have come now and then.
+
+    Raises :class:`ValidationError` for options or rows that the format does not take, what ``opener`` raises, and
     :class:`asyncpg.PostgresError`.
     """
-    chunks = _chunks(database, schema, plan)
-    try:
-        first = await anext(chunks, b"")
-    except asyncpg.UndefinedTableError:
-        raise NotFound("DataStore resource not found") from None
-    return _resumed(BOM + first if bom else first, chunks)
+    if options.bom and not format.text:
+        raise ValidationError({"bom": [f"{format.name} is not text"]})
+    if options.crlf and not format.lines:
+        raise ValidationError({"eol": ["only csv and tsv have it"]})
+    chunks = _chunks(_Rows(opener, format, options, stall_timeout, count))
+    first = await anext(chunks)  # every format has something to say of no rows, but ndjson
+    return _resumed(first, chunks)
 
 
-async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(chunks):
         yield first
         async for chunk in chunks:
             yield chunk
 
 
-async def _chunks(database: Database, schema: TableSchema, plan: Plan) -> AsyncGenerator[bytes, None]:
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS)
-    copying = asyncio.create_task(_copy(database, schema, plan, queue))
+async def _chunks(coming: _Rows) -> AsyncGenerator[bytes, None]:
+    """The file, its first chunk with the first rows; at least one chunk, which may be empty."""
+    copying = asyncio.create_task(coming.copy())
     try:
-        while (chunk := await queue.get()) is not None:
-            yield chunk
+        rows = await coming.queue.get()
+        if rows is None:
+            await copying
+        head = coming.opening()
+        while rows is not None:
+            yield head + await coming.written(rows)
+            head = b""
+            rows = await coming.queue.get()
         await copying  # raises what went wrong
+        yield head + await coming.closing()
     finally:
         copying.cancel()
         await asyncio.gather(copying, return_exceptions=True)
+        coming.abandon()
 
 
-async def _copy(database: Database, schema: TableSchema, plan: Plan, queue: asyncio.Queue[bytes | None]) -> None:
-    """Run the COPY into the queue, and end it with None, whether it worked or not."""
-    pending = bytearray()
+@dataclass
+class _Rows:
+    """From a COPY through a queue to a writer."""
 
-    async def put(chunk: bytes) -> None:
+    opener: Opener
+    format: Format
+    options: Options
+    stall_timeout: float
+    count: Callable[[int], None] | None
+    queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(_CHUNKS))
+    _pending: bytearray = field(default_factory=bytearray)
+    _writer: Writer | None = None
+
+    async def copy(self) -> None:
+        """Run the COPY into the queue, and end it with None, whether it worked or not."""
+        try:
+            async with self.opener() as (connection, rows):
+                self._writer = writer = await self.format.writer(connection, rows, self.options)
+                copy = writer.copy
+                status = await connection.copy_from_query(
+                    copy.query,
+                    output=self._collect,
+                    format="csv",
+                    header=copy.header,
+                    delimiter=copy.delimiter,
+                    quote=copy.quote,
+                )
+                if rows.most is not None and int(status.split()[-1]) > rows.most:
+                    raise TooManyRows(f"more than {rows.most} rows")
+            await self._put()
+            await self.queue.put(None)
+        except BaseException:
+            # Nobody wants the rest: make room for the end, behind which the reader finds what went wrong.
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            self.queue.put_nowait(None)
+            raise
+
+    async def _collect(self, data: bytes) -> None:
+        self._pending.extend(data)
+        if len(self._pending) >= self.writer.batch:
+            await self._put()
+
+    async def _put(self) -> None:
+        if not self._pending:
+            return
+        rows = bytes(self._pending)
+        self._pending.clear()
+        if self.count is not None:
+            self.count(rows.count(b"\n"))
         # A client that takes nothing must not hold a snapshot, and its connection, for ever.
-        await asyncio.wait_for(queue.put(chunk), database.settings.dump_stall_timeout)
+        await asyncio.wait_for(self.queue.put(rows), self.stall_timeout)
 
-    async def collect(data: bytes) -> None:
-        pending.extend(data)
-        if len(pending) >= _CHUNK:
-            await put(bytes(pending))
-            pending.clear()
+    @property
+    def writer(self) -> Writer:
+        """The writer of the format, which there is once rows have come or the COPY has ended well."""
+        if self._writer is None:
+            raise RuntimeError("rows came without a writer")
+        return self._writer
 
-    try:
-        if plan.records is None or plan.copy_format is None:
-            raise ValueError("not a plan for a dump")
-        async with database.snapshot(schema.public) as connection:
-            await connection.copy_from_query(
-                plan.records,
-                output=collect,
-                format="csv",
-                header=True,
-                delimiter=COPY_FORMATS[plan.copy_format],
-            )
-        if pending:
-            await put(bytes(pending))
-        await queue.put(None)
-    except BaseException:
-        # Nobody wants the rest: make room for the end, behind which the reader finds what went wrong.
-        while not queue.empty():
-            queue.get_nowait()
-        queue.put_nowait(None)
-        raise
+    def opening(self) -> bytes:
+        """The beginning of the file."""
+        return (BOM if self.options.bom else b"") + self.writer.begin()
+
+    async def written(self, rows: bytes) -> bytes:
+        """Further rows in the file."""
+        return await asyncio.to_thread(self.writer.feed, rows) if self.writer.threaded else self.writer.feed(rows)
+
+    async def closing(self) -> bytes:
+        """The end of the file."""
+        return await asyncio.to_thread(self.writer.end) if self.writer.threaded else self.writer.end()
+
+    def abandon(self) -> None:
+        """Let go of a file, whether it is whole or not."""
+        if self._writer is not None:
+            self._writer.abandon()

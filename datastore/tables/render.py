@@ -9,10 +9,17 @@ from datastore.tables.types import JSON
 _TIMESTAMP = 'YYYY-MM-DD"T"HH24:MI:SS'
 
 
-def _timestamp(sql: str, milliseconds: bool) -> str:
-    """ISO 8601; always three digits of milliseconds, cut, or none; infinity becomes null (to_char does both)."""
-    pattern = f"{_TIMESTAMP}.MS" if milliseconds else _TIMESTAMP
-    return f"CASE WHEN {sql} < '0001-01-01' THEN to_char({sql}, '{pattern} BC') ELSE to_char({sql}, '{pattern}') END"
+def timestamp(sql: str, milliseconds: bool) -> str:
+    """ISO 8601; always three digits of milliseconds, cut, or none; infinity becomes null (to_char does both).
+
+    to_char takes three times as long as the type's own output, which is the same for whole seconds but for the T.
+    """
+    pattern, fraction = (f"{_TIMESTAMP}.MS", " || '.000'") if milliseconds else (_TIMESTAMP, "")
+    return (
+        f"CASE WHEN {sql}::timestamp(0) = {sql} AND {sql} >= '0001-01-01' AND {sql} < 'infinity'"
+        f" THEN replace({sql}::text, ' ', 'T'){fraction}"
+        f" WHEN {sql} < '0001-01-01' THEN to_char({sql}, '{pattern} BC') ELSE to_char({sql}, '{pattern}') END"
+    )
 
 
 def as_json(column: Column, milliseconds: bool, source: str = "") -> str:
@@ -22,7 +29,7 @@ def as_json(column: Column, milliseconds: bool, source: str = "") -> str:
     strings, json is embedded as it was stored.
     """
     sql = _reference(column, source)
-    return _timestamp(sql, milliseconds) if column.type == "timestamp" else sql
+    return timestamp(sql, milliseconds) if column.type == "timestamp" else sql
 
 
 def as_csv(column: Column, milliseconds: bool, source: str = "") -> str:
@@ -32,7 +39,7 @@ def as_csv(column: Column, milliseconds: bool, source: str = "") -> str:
     """
     sql = _reference(column, source)
     if column.type == "timestamp":
-        return _timestamp(sql, milliseconds)
+        return timestamp(sql, milliseconds)
     if column.type in JSON:
         return f"coalesce({sql}::text, 'null')"
     if column.element is not None:

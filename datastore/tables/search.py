@@ -71,6 +71,8 @@ class Plan:
     """Common table expressions that ``records`` and ``last`` share."""
     arguments: tuple[Any, ...]
     copy_format: str | None
+    source: str | None = None
+    """The rows of the page with their columns as they are, as it may stand in FROM."""
     full_text: bool = False
     """The rows are found by full text."""
 
@@ -127,7 +129,7 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
         position=_position(search, terms),
         numbered=wants_last,
     )
-    records = with_ = last = None
+    records = with_ = last = source = None
     if search.limit != 0 or copy_format:
         with_, source = page.sql(arguments)
         records = _rendered(source, outputs, search, snippets, page.numbered)
@@ -142,6 +144,7 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
         with_=with_ or "",
         arguments=tuple(arguments.values),
         copy_format=copy_format,
+        source=source,
         full_text=bool(matched.queries),
     )
 

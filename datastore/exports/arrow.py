@@ -1,0 +1,136 @@
+"""arrow and parquet: blocks of PostgreSQL's CSV, read by Arrow's own reader into typed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from datastore.exports.arrow_types import Field, Profile, by_hand, field, profile, profiled
+from datastore.exports.rows import Rows
+from datastore.exports.sink import Sink
+from datastore.exports.writer import Copy, Options, Unfit, Writer
+from datastore.tables.schema import Column
+
+_ROW_GROUP = 32 * 2**20
+"""Bytes of a row group of Parquet, in memory."""
+
+
+async def arrow(connection: asyncpg.Connection, rows: Rows, _options: Options) -> Writer:
+    """A stream in Arrow's IPC format."""
+    return _Arrow(rows, await _fields(connection, rows))
+
+
+async def parquet(connection: asyncpg.Connection, rows: Rows, _options: Options) -> Writer:
+    """A Parquet file, compressed with Zstandard."""
+    return _Parquet(rows, await _fields(connection, rows))
+
+
+async def _fields(connection: asyncpg.Connection, rows: Rows) -> list[Field]:
+    """How the columns are written. A numeric without precision gets one from its values."""
+    if not rows.columns:
+        raise Unfit("there are no columns")
+    wanted = [(column, sql) for column in rows.columns if (sql := profiled(column)) is not None]
+    found: dict[Column, str] = {}
+    # PostgreSQL takes at most 1664 columns of a result; an aggregate each is far from it in one statement.
+    if wanted:
+        record = await connection.fetchrow(rows.select([sql for _, sql in wanted]))
+        found = dict(zip([column for column, _ in wanted], record.values(), strict=True))
+    return [field(column, profile(column, found[column]) if column in found else Profile()) for column in rows.columns]
+
+
+class _Columnar(Writer):
+    """Typed columns, a record batch for each block of rows."""
+
+    batch = 2 * 2**20
+    threaded = True
+
+    def __init__(self, rows: Rows, fields: Sequence[Field]) -> None:
+        super().__init__(Copy(rows.select([f"{each.sql} AS c{number}" for number, each in enumerate(fields)])))
+        self._fields = fields
+        self._sink = Sink()
+        self.schema = pa.schema(
+            [pa.field(column.name, each.type) for column, each in zip(rows.columns, fields, strict=True)]
+        )
+
+    def table(self, rows: bytes) -> pa.Table:
+        """The rows of a block of CSV."""
+        try:
+            read = _read(rows, [each.read for each in self._fields])
+        except pa.ArrowInvalid:
+            # A value that Arrow's reader refuses: this block goes as text, and by hand.
+            texts = _read(rows, [pa.string()] * len(self._fields))
+            read = pa.table(
+                [
+                    column if each.read == pa.string() else by_hand(each.read, column.combine_chunks())
+                    for column, each in zip(texts.columns, self._fields, strict=True)
+                ],
+                texts.column_names,
+            )
+        arrays = [
+            column if each.convert is None else each.convert(_one(column))
+            for column, each in zip(read.columns, self._fields, strict=True)
+        ]
+        return pa.table(arrays, schema=self.schema)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _read(rows: bytes, types: Sequence[pa.DataType]) -> pa.Table:
+    names = [str(number) for number in range(len(types))]
+    return pacsv.read_csv(
+        pa.BufferReader(rows),
+        read_options=pacsv.ReadOptions(column_names=names, block_size=len(rows) + 16),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict(zip(names, types, strict=True)),
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            check_utf8=False,
+        ),
+    )
+
+
+class _Arrow(_Columnar):
+    def begin(self) -> bytes:
+        self._writer = pa.ipc.new_stream(self._sink, self.schema)
+        return self._sink.take()
+
+    def feed(self, rows: bytes) -> bytes:
+        self._writer.write_table(self.table(rows))
+        return self._sink.take()
+
+    def end(self) -> bytes:
+        self._writer.close()
+        return self._sink.take()
+
+
+class _Parquet(_Columnar):
+    def begin(self) -> bytes:
+        self._waiting: list[pa.Table] = []
+        self._writer = pq.ParquetWriter(self._sink, self.schema, compression="zstd", compression_level=1)
+        return self._sink.take()
+
+    def feed(self, rows: bytes) -> bytes:
+        self._waiting.append(self.table(rows))
+        if sum(table.nbytes for table in self._waiting) >= _ROW_GROUP:
+            self._write()
+        return self._sink.take()
+
+    def end(self) -> bytes:
+        if self._waiting:
+            self._write()
+        self._writer.close()
+        return self._sink.take()
+
+    def _write(self) -> None:
+        self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting.clear()
