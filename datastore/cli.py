@@ -25,6 +25,7 @@ import asyncpg
 import structlog
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 import datastore
@@ -45,8 +46,15 @@ from datastore.bootstrap import (
     without_password,
 )
 from datastore.errors import DataStoreError, NotFound, ValidationError
+from datastore.exports import dump as exported
+from datastore.exports.formats import FORMATS, by_extension
+from datastore.exports.local import save, whole_file
+from datastore.exports.rows import of_table
+from datastore.exports.writer import Options
 from datastore.postgres.binaries import EmbeddedError
 from datastore.settings import Settings
+from datastore.tables.schema import TableSchema
+from datastore.tables.search import Search, plan
 
 Result = TypeVar("Result")
 
@@ -243,6 +251,66 @@ def info(data_dir: DataDir = None) -> None:
     for label, value in rows.items():
         table.add_row(label, str(value))
     Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(table, highlight=False)
+
+
+@app.command(
+    epilog=examples(
+        "datastore dump flights flights.parquet",
+        "datastore dump flights --format ndjson --limit 1000 | head",
+        "datastore dump 64133dc8-6915-4c67-8f74-324fc8d47bcf table.csv --bom",
+    )
+)
+def dump(
+    id: Annotated[str, typer.Argument(help="Id of the resource, or an alias of its table.")],
+    file: Annotated[Path | None, typer.Argument(help="File to write; standard output if not given.")] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help=f"One of {', '.join(FORMATS)}.", show_default="by the file's extension, else csv"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Most rows.", show_default="all")] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Rows to leave out first.")] = 0,
+    bom: Annotated[bool, typer.Option("--bom", help="Begin with a byte order mark, for spreadsheet programs.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a table to a file or to standard output. The file appears when it is whole, or not at all."""
+    kind = FORMATS.get(format) if format is not None else by_extension(file.name if file else "") or FORMATS["csv"]
+    if kind is None:
+        raise StartError(f"There is no format {format}; there are: {', '.join(FORMATS)}.")
+    if file is None and not kind.text and sys.stdout.isatty():
+        raise StartError(f"{kind.name} is nothing for a terminal: name a file.")
+    settings = _settings("warning", data_dir=data_dir)
+
+    async def work(services: Services) -> None:
+        schema = await services.schemas.get(id)
+        if schema is None:
+            raise StartError(f"There is no table {id}.")
+        columns = Progress.get_default_columns()
+        with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
+            task = shown.add_task(f"{schema.resource_id}", total=await _expected(services, schema, limit, offset))
+            search = Search(limit=limit, offset=offset, include_total=False, records_format="csv")
+            rows = of_table(services.database, schema, plan(search, schema))
+            options = Options(bom=bom, milliseconds=settings.ms_in_timestamp)
+            chunks = await exported.start(
+                rows, kind, options, settings.dump_stall_timeout, lambda count: shown.advance(task, count)
+            )
+            with contextlib.nullcontext(sys.stdout.buffer) if file is None else whole_file(file) as output:
+                await save(chunks, output)
+
+    try:
+        _on_services(settings, work)
+    except BrokenPipeError:
+        # Whoever read has enough, such as head. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+
+
+async def _expected(services: Services, schema: TableSchema, limit: int | None, offset: int) -> int:
+    """The rows of a dump."""
+    count = await services.database.owner.fetchval(
+        "SELECT record_count FROM datastore.tables WHERE resource_id = $1", schema.resource_id
+    )
+    left = max(0, int(count or 0) - offset)
+    return left if limit is None else min(left, limit)
 
 
 @app.command(

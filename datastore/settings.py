@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     sql_max_cost: float = Field(
         0.0, ge=0, description="Largest cost of a statement, as PostgreSQL estimates it; 0 for no limit."
     )
+    sql_file_rows_max: int = Field(
+        1_000_000, ge=1, description="Most rows of a result as a file (`format`); one with more breaks off."
+    )
     sql_max_length: int = Field(100_000, ge=1000, description="Longest text of a statement, in characters.")
 
     # PostgreSQL connections

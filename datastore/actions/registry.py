@@ -10,7 +10,7 @@ Its parameter model is also its documentation. The HTTP routes, the command line
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -29,6 +29,15 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 
 class RawJson(bytes):
     """A result (or a parameter) that is JSON text already: it is spliced into the envelope as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A result that is sent as a file, not in an envelope. Whoever gets it iterates over it, or closes it."""
+
+    name: str
+    content_type: str
+    chunks: AsyncGenerator[bytes, None]
 
 
 @dataclass(slots=True)
@@ -104,8 +113,8 @@ def names() -> list[str]:
 async def run(name: str, call: Call, data: Mapping[str, Any]) -> Any:
     """Validate ``data`` and run the action.
 
-    The result is anything that encodes to JSON, or :class:`RawJson`. Raises :class:`KeyError` for an unknown name,
-    and the errors of ``datastore.errors``.
+    The result is anything that encodes to JSON, :class:`RawJson` or a :class:`File`. Raises :class:`KeyError` for an
+    unknown name, and the errors of ``datastore.errors``.
     """
     found = _actions[name]
     return await found.function(call, validate(found.model, data))

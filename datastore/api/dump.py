@@ -8,7 +8,7 @@ import asyncpg
 from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from datastore.accounts.permissions import may_read_dataset
@@ -16,6 +16,7 @@ from datastore.actions.parameters import Boolean, Natural, Strings, one_of, vali
 from datastore.actions.services import Services
 from datastore.actions.tables_read import Selection
 from datastore.api.decode import query_parameters
+from datastore.api.download import Download
 from datastore.api.identity import identify
 from datastore.errors import BadRequest, DataStoreError, NotFound, ValidationError
 from datastore.exports import dump
@@ -68,9 +69,10 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
         raise HTTPException(404, _NOT_FOUND)
     plan = search.plan(_request(parameters), schema)
     format = FORMATS[parameters.format]
-    headers = {"Content-Disposition": f'attachment; filename="{schema.resource_id}.{format.name}"'}
+    name = f"{schema.resource_id}.{format.name}"
     if request.method == "HEAD":
-        return Response(None, headers={**headers, "Content-Type": format.content_type})
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": format.content_type}
+        return Response(None, headers=headers)
     options = Options(parameters.bom, parameters.eol == "crlf", services.settings.ms_in_timestamp)
     opener = of_table(services.database, schema, plan)
     try:
@@ -81,7 +83,7 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
         if not about_input(error):
             raise
         return PlainTextResponse(f"query: {message(error)}", 400)
-    return StreamingResponse(chunks, headers={**headers, "Content-Type": format.content_type})
+    return Download(name, format.content_type, chunks)
 
 
 def _request(parameters: Dump) -> search.Search:

@@ -8,10 +8,11 @@ from starlette.types import Receive, Scope, Send
 
 from datastore.accounts.actor import ANONYMOUS
 from datastore.actions import registry
-from datastore.actions.registry import Call
+from datastore.actions.registry import Call, File
 from datastore.actions.services import Services
 from datastore.api import envelope
 from datastore.api.decode import Decoded, decode
+from datastore.api.download import Download
 from datastore.api.exchange import JSON_TYPE, Header, exchange_of, respond, site_url
 from datastore.api.identity import identify
 from datastore.errors import BadRequest
@@ -55,7 +56,9 @@ class ActionEndpoint:
             failure = envelope.failure(error, address, exchange.action)
             await respond(send, failure.status, failure.body, (JSON_TYPE, *failure.headers))
             return
-        if callback is None:
+        if isinstance(body, File):
+            await Download(body.name, body.content_type, body.chunks)(scope, receive, send)
+        elif callback is None:
             await respond(send, 200, body, (JSON_TYPE, _UNCACHED))
         else:
             await respond(send, 200, _script(callback, body), (_SCRIPT_TYPE, _UNCACHED))
@@ -63,8 +66,8 @@ class ActionEndpoint:
 
 async def _run(
     scope: Scope, name: str, decoded: Decoded, headers: dict[bytes, bytes], services: Services, address: str
-) -> bytes:
-    """The envelope of the action's result. Raises what the action raises."""
+) -> bytes | File:
+    """The envelope of the action's result, or the file that it is. Raises what the action raises."""
     started = perf_counter()
     exchange = exchange_of(scope)
     # A script on any page can ask for JSONP with its visitor's credentials: so they do not count.
@@ -76,6 +79,8 @@ async def _run(
     call = Call(services, actor, address, target, timings=exchange.timings)
     result = await registry.run(name, call, decoded.parameters)
     exchange.timings["action"] = perf_counter() - authenticated
+    if isinstance(result, File):
+        return result
     return envelope.success(address, name, result, call.changed_entities)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +56,7 @@ def of_table(database: Database, schema: TableSchema, plan: Plan) -> Opener:
     rows = Rows(tuple(output.column for output in plan.outputs), plan.fields, plan.source)
 
     @asynccontextmanager
-    async def opened() -> Any:
+    async def opened() -> AsyncIterator[tuple[asyncpg.Connection, Rows]]:
         async with database.snapshot(schema.public) as connection:
             try:
                 yield connection, rows

@@ -23,15 +23,17 @@ class Text:
     parameters: tuple[int, ...]
     """Which of the pieces are parameters."""
 
-    def sql(self, types: Sequence[str] = ()) -> str:
+    def sql(self, types: Sequence[str] = (), constants: Sequence[str] = ()) -> str:
         """The statement. With ``types`` (by number of the parameter) each value comes as a text, and gets its type by
-        a cast: PostgreSQL's own input functions read it, as they read a string constant in its place."""
+        a cast: PostgreSQL's own input functions read it, as they read a string constant in its place. ``constants``
+        of SQL take the places of the parameters, for COPY, which has none."""
         if not types:
             return " ".join(self.pieces)
         pieces = list(self.pieces)
         for at in self.parameters:
-            parameter = pieces[at]
-            pieces[at] = f'CAST ( {parameter} :: pg_catalog."text" AS {types[int(parameter[1:]) - 1]} )'
+            number = int(pieces[at][1:]) - 1
+            value = constants[number] if constants else pieces[at]
+            pieces[at] = f'CAST ( {value} :: pg_catalog."text" AS {types[number]} )'
         return " ".join(pieces)
 
 

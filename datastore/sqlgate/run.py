@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import structlog
 from datastore.accounts.actor import Actor
 from datastore.errors import ValidationError
 from datastore.postgres.database import Database
-from datastore.postgres.quoting import MAX_IDENTIFIER_BYTES, identifier
+from datastore.postgres.quoting import MAX_IDENTIFIER_BYTES, identifier, literal
 from datastore.postgres.translate import message
 from datastore.sqlgate.allowed import FUNCTIONS, IMPLICIT_FUNCTIONS, TYPE_KEYWORDS
 from datastore.sqlgate.catalogue import Catalogue
@@ -68,6 +69,8 @@ class Checked:
     decision: Decision
     sql: str
     fields: list[dict[str, str]]
+    casts: tuple[str, ...] = ()
+    """The types of the parameters, as targets of a cast."""
 
 
 class Sql:
@@ -112,10 +115,7 @@ class Sql:
 
     async def _run_new(self, sql: str, at: Key, arguments: list[str | None], actor: Actor) -> Result:
         generation = self.memory.generation
-        try:
-            decision = await self.gate.decide(sql, actor)
-        except Doubtful as doubt:
-            raise await self._explained(sql, str(doubt)) from None
+        decision = await self._decided(sql, actor)
         _check_number(decision, arguments)
         async with self.sandbox.transaction(decision.private) as connection:
             try:
@@ -126,11 +126,17 @@ class Sql:
                 self.memory.keep(at, decision.keys, checked, generation)
             return await self._fetch(connection, checked, arguments)
 
+    async def _decided(self, sql: str, actor: Actor) -> Decision:
+        try:
+            return await self.gate.decide(sql, actor)
+        except Doubtful as doubt:
+            raise await self._explained(sql, str(doubt)) from None
+
     async def _check(self, connection: asyncpg.Connection, decision: Decision, arguments: list[str | None]) -> Checked:
         """What PostgreSQL makes of the statement: the types of its parameters and columns, and its plan."""
         sql = decision.text.sql()
         prepared = await connection.prepare(sql)
-        if types := [_cast(type) for type in prepared.get_parameters()]:
+        if types := tuple(_cast(type) for type in prepared.get_parameters()):
             sql = decision.text.sql(types)
         plan = await connection.fetchval(f"EXPLAIN (VERBOSE, FORMAT JSON) {sql}", *arguments)
         self._judge(json.loads(plan)[0]["Plan"], decision, await self.gate.catalogue())
@@ -138,7 +144,8 @@ class Sql:
         names = _unique([attribute.name for attribute in attributes])
         shown = [_type_name(attribute) for attribute in attributes]
         fields = [{"id": name, "type": type} for name, type in zip(names, shown, strict=True)]
-        return Checked(decision, _wrapped(sql, names, shown, self._settings.search_rows_max + 1), fields)
+        wrapped = _wrapped(sql, names, shown, self._settings.search_rows_max + 1)
+        return Checked(decision, wrapped, fields, types)
 
     def _judge(self, plan: dict[str, Any], decision: Decision, known: Catalogue) -> None:
         """The third judge: what the plan reads and calls must be what the gate saw. Raises what refuses."""
@@ -154,6 +161,31 @@ class Sql:
                 if name in known.functions and name not in _SHOWN:
                     log.error("sql_gate_function_missed", function=name)
                     raise no_function(name)
+
+    @asynccontextmanager
+    async def opened(
+        self, sql: str, values: Sequence[Any], actor: Actor
+    ) -> AsyncIterator[tuple[asyncpg.Connection, list[dict[str, str]], str]]:
+        """A statement checked as :meth:`run` checks it, to be read by COPY: a connection in a transaction of one
+        snapshot, the ``{id, type}`` of the columns, and the statement, its values as constants in it.
+
+        Raises what :meth:`run` raises, also for what goes wrong while it is read.
+        """
+        arguments = [_text(value) for value in values]
+        if any("\0" in value for value in arguments if value is not None):
+            raise ValidationError({"params": ["a text cannot hold a NUL character"]})
+        try:
+            decision = await self._decided(sql, actor)
+            _check_number(decision, arguments)
+            async with self.sandbox.transaction(decision.private, "repeatable_read") as connection:
+                try:
+                    checked = await self._check(connection, decision, arguments)
+                except asyncpg.PostgresSyntaxError:
+                    raise await self._explained(sql, UNSUPPORTED) from None
+                constants = ["NULL" if value is None else literal(value) for value in arguments]
+                yield connection, checked.fields, decision.text.sql(checked.casts, constants)
+        except asyncpg.PostgresError as error:
+            raise _translated(error) from None
 
     async def _fetch(self, connection: asyncpg.Connection, checked: Checked, arguments: list[str | None]) -> Result:
         highest = self._settings.search_rows_max

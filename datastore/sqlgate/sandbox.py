@@ -70,7 +70,9 @@ class Sandbox:
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
     @asynccontextmanager
-    async def transaction(self, private: frozenset[str]) -> AsyncIterator[asyncpg.Connection]:
+    async def transaction(
+        self, private: frozenset[str], isolation: str = "read_committed"
+    ) -> AsyncIterator[asyncpg.Connection]:
         """A read-only transaction of the role that may read public datasets and the ``private`` ones, by id.
 
         Raises :class:`Unavailable` when no connection becomes free in time.
@@ -82,7 +84,10 @@ class Sandbox:
         except TimeoutError:
             raise Unavailable("too many statements at a time; try again") from None
         try:
-            async with self._pools[public].acquire() as connection, connection.transaction(readonly=True):
+            async with (
+                self._pools[public].acquire() as connection,
+                connection.transaction(isolation=isolation, readonly=True),
+            ):
                 if role is not None:
                     await connection.execute(f"SET LOCAL ROLE {identifier(role)}")
                 yield connection

@@ -128,4 +128,4 @@ def _rendered(page: str, columns: Sequence[Output], request: Aggregate) -> str:
     names = [identifier(output.column.name) for output in columns]
     named = ", ".join(f"{cell} AS {name}" for cell, name in zip(cells, names, strict=True))
     rows = f"SELECT {named} FROM ({page}) AS page"
-    return rows if as_text else f"SELECT coalesce(json_agg(r), '[]') FROM ({rows}) AS r"
+    return rows if as_text else f"SELECT coalesce(json_agg(_row), '[]') FROM ({rows}) AS _row"

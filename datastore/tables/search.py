@@ -190,7 +190,9 @@ def _rendered(
     names = [identifier(output.column.name) for output in outputs]
     named = ", ".join(f"{cell} AS {name}" for cell, name in zip(cells, names, strict=True))
     rows = f"SELECT {named} FROM {source} AS page{order}"
-    return rows if as_text else f"SELECT coalesce(json_agg(r), '[]') FROM ({rows}) AS r"
+    return (
+        rows if as_text else f"SELECT coalesce(json_agg(_row), '[]') FROM ({rows}) AS _row"
+    )  # no column of a client begins with _
 
 
 def _json_list(cells: Sequence[str]) -> str:

@@ -26,12 +26,13 @@ ROWS = 40_000
 
 
 @pytest.fixture
-async def large(call: CallAction, services: Services, resource: str) -> TableSchema:
+async def large(call: CallAction, services: Services, resource: str, monkeypatch: pytest.MonkeyPatch) -> TableSchema:
     """A table whose dump is several times what may wait in memory."""
+    monkeypatch.setattr(dump, "_CHUNKS", 1)
     await call(
         "datastore_create", resource_id=resource, fields=[{"id": "n", "type": "int"}, {"id": "t", "type": "text"}]
     )
-    records = ",".join(f'{{"n":{number},"t":"{"x" * 90}"}}' for number in range(ROWS))
+    records = ",".join(f'{{"n":{number},"t":"{"x" * 300}"}}' for number in range(ROWS))
     await call("datastore_upsert", resource_id=resource, method="insert", records=RawJson(f"[{records}]".encode()))
     schema = await services.schemas.get(resource)
     assert schema is not None

@@ -154,7 +154,7 @@ def _as_xml(value: Any) -> Any:
 
 def _number(text: str) -> Any:
     try:
-        return float(text)
+        return float(text) if text != "NaN" else text
     except ValueError:
         return text
 

@@ -83,10 +83,10 @@ async def stored(tx: Transaction, schema: TableSchema, ids: Sequence[int]) -> by
     )
     text: bytes = await tx.connection.fetchval(
         f"""
-        SELECT coalesce(json_agg(row_to_json(r) ORDER BY wanted.place), '[]')
+        SELECT coalesce(json_agg(row_to_json(_row) ORDER BY wanted.place), '[]')
         FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (id, place)
         JOIN {schema.sql_name} AS t ON t._id = wanted.id
-        CROSS JOIN LATERAL (SELECT {cells}) AS r
+        CROSS JOIN LATERAL (SELECT {cells}) AS _row
         """,
         ids,
     )
