@@ -57,6 +57,7 @@ def refused(*arguments: str, **settings: object) -> str:
         ["triggers", "list"],
         ["triggers", "show"],
         ["triggers", "install"],
+        ["dump"],
         ["info"],
         ["psql"],
     ],
@@ -72,7 +73,7 @@ def test_help_teaches_by_examples(command: list[str]) -> None:
 def test_without_a_command_it_explains_itself() -> None:
     shown = CliRunner().invoke(app, [])
 
-    for name in ("serve", "migrate", "user", "token", "triggers", "info", "psql"):
+    for name in ("serve", "migrate", "user", "token", "triggers", "dump", "info", "psql"):
         assert name in shown.output
 
 
