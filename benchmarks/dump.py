@@ -167,6 +167,8 @@ def _fetch(port: int, target: str, path: Path) -> None:
     try:
         connection.request("GET", target)
         response = connection.getresponse()
+        if response.status != 200:
+            raise RuntimeError(f"{target}: {response.status} {response.read(2000).decode(errors='replace')}")
         with path.open("wb") as file:
             shutil.copyfileobj(response, file, 2**18)
     finally:

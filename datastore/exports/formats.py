@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from datastore.exports import arrow, json_text, text, xlsx, xml
+from datastore.exports import json_text, text, xlsx, xml
 from datastore.exports.rows import Rows
 from datastore.exports.writer import Options, Writer
 
@@ -33,6 +33,18 @@ class Format:
         return f"{self.media_type}; charset=utf-8" if self.text else self.media_type
 
 
+async def _arrow(connection: asyncpg.Connection, rows: Rows, options: Options) -> Writer:
+    from datastore.exports import arrow  # pyarrow takes 80 MB, which a worker may never need
+
+    return await arrow.arrow(connection, rows, options)
+
+
+async def _parquet(connection: asyncpg.Connection, rows: Rows, options: Options) -> Writer:
+    from datastore.exports import arrow
+
+    return await arrow.parquet(connection, rows, options)
+
+
 FORMATS = {
     format.name: format
     for format in (
@@ -42,8 +54,8 @@ FORMATS = {
         Format("ndjson", "application/x-ndjson", json_text.ndjson, statements=True),
         Format("xml", "text/xml", xml.xml),
         Format("geojson", "application/geo+json", json_text.geojson),
-        Format("parquet", "application/vnd.apache.parquet", arrow.parquet, text=False, statements=True),
-        Format("arrow", "application/vnd.apache.arrow.stream", arrow.arrow, text=False, statements=True),
+        Format("parquet", "application/vnd.apache.parquet", _parquet, text=False, statements=True),
+        Format("arrow", "application/vnd.apache.arrow.stream", _arrow, text=False, statements=True),
         Format("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", xlsx.xlsx, text=False),
     )
 }
