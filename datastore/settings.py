@@ -143,9 +143,43 @@ class Settings(BaseSettings):
     create_dataset_if_not_in_organization: bool = Field(
         True, description="Users without any organization may create (unowned) datasets."
     )
+    user_create_groups: bool = Field(True, description="Every user may create groups.")
     user_create_organizations: bool = Field(False, description="Every user may create organizations.")
+    user_delete_groups: bool = Field(True, description="Admins of a group may delete it.")
+    user_delete_organizations: bool = Field(True, description="Admins of an organization may delete it.")
+    roles_that_cascade_to_sub_groups: str = Field(
+        "admin",
+        description="Roles, separated by spaces, that count in the groups and organizations below as well: any of "
+        "`admin`, `editor`, `member`.",
+    )
+    allow_dataset_collaborators: bool = Field(
+        False, description="Users may be let into single datasets, whatever their role in the organization."
+    )
+    allow_admin_collaborators: bool = Field(
+        False, description="Collaborators may be `admin`: they choose the other collaborators of the dataset."
+    )
     create_user_via_api: bool = Field(False, description="Anybody may create a user through the API.")
+    create_user_via_web: bool = Field(False, description="Anybody may register on the web pages.")
     public_user_details: bool = Field(True, description="Everybody may see who the users are.")
+    public_activity_stream_detail: bool = Field(
+        False, description="Everybody may see the details of activities, such as what changed in a dataset."
+    )
+    legacy_api_keys: bool = Field(
+        False, description="Accept the API keys of old, one for each user, made by user_generate_apikey."
+    )
+    reset_key_lifetime: float = Field(
+        3 * 86_400.0, gt=0, description="How long the link of an invitation or of a forgotten password is valid."
+    )
+
+    # Mail
+    smtp_server: str = Field(
+        "", description="`host` or `host:port` of the server that takes our mail. If unset, nothing is mailed."
+    )
+    smtp_starttls: bool = Field(False, description="Encrypt the connection, after a greeting in the clear (STARTTLS).")
+    smtp_user: str | None = Field(None, description="User name at that server, if it wants one.")
+    smtp_password: str | None = Field(None, description="Password at that server.")
+    smtp_mail_from: str = Field("", description="Address that our mail comes from.")
+    smtp_timeout: float = Field(10.0, gt=0, description="Longest wait for that server.")
 
     # Operating
     log_format: str = Field(
@@ -153,6 +187,13 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
     metrics: bool = Field(True, description="Serve Prometheus metrics at `/metrics`.")
+
+    @field_validator("roles_that_cascade_to_sub_groups")
+    @classmethod
+    def _roles(cls, value: str) -> str:
+        if unknown := set(value.split()) - {"admin", "editor", "member"}:
+            raise ValueError(f"no role: {', '.join(sorted(unknown))}")
+        return value
 
     @field_validator("site_url")
     @classmethod
@@ -184,6 +225,11 @@ class Settings(BaseSettings):
     def owner_role(self) -> str:
         """Role that owns everything, in the embedded server. With ``DATABASE_URL`` its user is the owner."""
         return f"{self.role_prefix}_owner"
+
+    @property
+    def cascading_roles(self) -> list[str]:
+        """The roles that count in sub-groups as well."""
+        return self.roles_that_cascade_to_sub_groups.split()
 
     @property
     def cors_origins(self) -> frozenset[str]:

@@ -10,6 +10,9 @@ CREATE TABLE datastore.users (
     image_url text,
     -- Argon2, in its own self-describing format. Null: nobody logs in with a password.
     password_hash text,
+    -- SHA-256 of the key by which a password may be set anew, or an invitation taken up; until then.
+    reset_key_hash text,
+    reset_key_expires timestamp,
     sysadmin boolean NOT NULL DEFAULT false,
     state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'pending', 'deleted')),
     activity_streams_email_notifications boolean NOT NULL DEFAULT false,
@@ -30,6 +33,14 @@ CREATE TABLE datastore.api_tokens (
     -- Written at most once a minute.
     last_access timestamp,
     expires_at timestamp,
+    -- What it may do besides what its user may: only read; act in one organization, or on one dataset. What it is limited
+    -- to may be gone: it then acts nowhere.
+    read_only boolean NOT NULL DEFAULT false,
+    organization_id text,
+    dataset_id text,
+    -- One of the keys of old, one for each user; valid where the site allows them.
+    legacy boolean NOT NULL DEFAULT false,
+    CHECK (organization_id IS NULL OR dataset_id IS NULL),
     -- Came from DATASTORE_SYSADMIN_TOKEN, and goes when that changes.
     from_environment boolean NOT NULL DEFAULT false
 );
@@ -51,7 +62,8 @@ CREATE TABLE datastore.groups (
     created timestamp NOT NULL
 );
 
--- Who and what is in a group: a user (capacity admin, editor or member) or a dataset (capacity public).
+-- Who and what is in a group: a user (capacity admin, editor or member), a dataset (capacity public; those of an
+-- organization name it in owner_org instead), or a parent of the group (capacity parent). Parents make no loops.
 CREATE TABLE datastore.members (
     id text PRIMARY KEY,
     group_id text NOT NULL REFERENCES datastore.groups (id),
@@ -86,12 +98,22 @@ CREATE TABLE datastore.datasets (
     plugin_data jsonb,
     metadata_created timestamp NOT NULL,
     metadata_modified timestamp NOT NULL,
-    -- What is private is private to an organization.
-    CHECK (owner_org IS NOT NULL OR NOT private)
+    -- What is private is private to an organization; one that is purged leaves deleted datasets behind.
+    CHECK (owner_org IS NOT NULL OR NOT private OR state = 'deleted')
 );
 CREATE INDEX ON datastore.datasets (owner_org);
 CREATE INDEX ON datastore.datasets (creator_user_id);
 CREATE INDEX ON datastore.datasets (metadata_modified DESC);
+
+-- Users who may read (member) or also change (editor, admin) a dataset without a role in its organization.
+CREATE TABLE datastore.collaborators (
+    dataset_id text NOT NULL REFERENCES datastore.datasets (id) ON DELETE CASCADE,
+    user_id text NOT NULL REFERENCES datastore.users (id) ON DELETE CASCADE,
+    capacity text NOT NULL CHECK (capacity IN ('admin', 'editor', 'member')),
+    modified timestamp NOT NULL,
+    PRIMARY KEY (dataset_id, user_id)
+);
+CREATE INDEX ON datastore.collaborators (user_id);
 
 CREATE TABLE datastore.resources (
     id text PRIMARY KEY,
@@ -136,13 +158,15 @@ CREATE TABLE datastore.dataset_tags (
 );
 CREATE INDEX ON datastore.dataset_tags (tag_id);
 
--- Who may see a dataset, for lists: the same rule as may_read_dataset() in datastore/accounts/permissions.py.
+-- Who may see a dataset, for lists: the same rule as may_read_dataset() in datastore/accounts/permissions.py. The last
+-- argument has the ids of the organizations in which the actor has a role, and of the datasets on which they collaborate.
 CREATE FUNCTION datastore.may_read(
     dataset datastore.datasets, actor_id text, sysadmin boolean, actor_groups text[]
 ) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (dataset.state = 'active' AND NOT dataset.private)
         OR sysadmin
+        OR dataset.id = ANY (actor_groups)
         OR CASE
             WHEN dataset.owner_org IS NULL THEN coalesce(dataset.creator_user_id = actor_id, false)
             ELSE dataset.owner_org = ANY (actor_groups)

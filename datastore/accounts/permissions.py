@@ -54,21 +54,34 @@ def has_permission(actor: Actor, group_id: str, permission: str) -> bool:
 
 
 def may_read_dataset(actor: Actor, access: DatasetAccess) -> bool:
-    """Active public datasets: everybody. Others: any role in the owner; without owner, the creator."""
-    if access.public or actor.sysadmin:
+    """Active public datasets: everybody. Others: any role in the owner; without owner, the creator; collaborators."""
+    if access.public or actor.sysadmin or access.id in actor.collaborations:
         return True
     if access.owner_org is not None:
         return has_permission(actor, access.owner_org, "read")
-    return actor.id is not None and actor.id == access.creator_user_id
+    return not actor.limited and actor.id is not None and actor.id == access.creator_user_id
 
 
 def may_update_dataset(actor: Actor, access: DatasetAccess, settings: Settings) -> bool:
-    """Admins and editors of the owner; without owner, any logged-in user who may see it, if the site allows those."""
-    if actor.sysadmin:
+    """Admins and editors of the owner, and collaborators who are; without owner, any logged-in user who may see it, if
+    the site allows those."""
+    if actor.sysadmin or actor.collaborations.get(access.id) in (ADMIN, EDITOR):
         return True
     if access.owner_org is not None:
         return has_permission(actor, access.owner_org, "update_dataset")
-    return not actor.anonymous and settings.create_unowned_dataset and may_read_dataset(actor, access)
+    return (
+        not actor.anonymous
+        and not actor.limited
+        and settings.create_unowned_dataset
+        and may_read_dataset(actor, access)
+    )
+
+
+def may_move_dataset(actor: Actor, access: DatasetAccess, settings: Settings) -> bool:
+    """Take a dataset out of the organization that owns it: a right of its editors and admins, not of collaborators."""
+    if access.owner_org is None:
+        return may_update_dataset(actor, access, settings)
+    return has_permission(actor, access.owner_org, "update_dataset")
 
 
 def may_create_dataset(actor: Actor, owner_org: str | None, settings: Settings) -> bool:
@@ -77,7 +90,7 @@ def may_create_dataset(actor: Actor, owner_org: str | None, settings: Settings) 
         return True
     if owner_org is not None:
         return has_permission(actor, owner_org, "create_dataset")
-    if not settings.create_unowned_dataset:
+    if not settings.create_unowned_dataset or actor.limited:
         return False
     if actor.anonymous:
         return settings.anon_create_dataset
@@ -86,9 +99,24 @@ def may_create_dataset(actor: Actor, owner_org: str | None, settings: Settings) 
     )
 
 
-def may_create_organization(actor: Actor, settings: Settings) -> bool:
+def may_create_group(actor: Actor, is_organization: bool, settings: Settings) -> bool:
     """Sysadmins, or every user if the site allows it."""
-    return actor.sysadmin or (settings.user_create_organizations and not actor.anonymous)
+    allowed = settings.user_create_organizations if is_organization else settings.user_create_groups
+    return actor.sysadmin or (allowed and not actor.anonymous and not actor.limited)
+
+
+def may_delete_group(actor: Actor, group_id: str, is_organization: bool, settings: Settings) -> bool:
+    """Sysadmins, and the admins if the site allows it."""
+    allowed = settings.user_delete_organizations if is_organization else settings.user_delete_groups
+    return actor.sysadmin or (allowed and has_permission(actor, group_id, "delete"))
+
+
+def may_manage_collaborators(actor: Actor, access: DatasetAccess, settings: Settings) -> bool:
+    """Admins of the owner; collaborators who are admins, where the site allows such."""
+    if access.owner_org is not None and has_permission(actor, access.owner_org, "membership"):
+        return True
+    admin = settings.allow_admin_collaborators and actor.collaborations.get(access.id) == ADMIN
+    return actor.sysadmin or (admin and not actor.limited)
 
 
 def may_read_group(actor: Actor, state: str) -> bool:
@@ -98,7 +126,7 @@ def may_read_group(actor: Actor, state: str) -> bool:
 
 def may_act_for_user(actor: Actor, user_id: str) -> bool:
     """One's own account, or any for a sysadmin."""
-    return actor.sysadmin or (actor.id is not None and actor.id == user_id)
+    return actor.sysadmin or (not actor.limited and actor.id is not None and actor.id == user_id)
 
 
 def may_create_user(actor: Actor, settings: Settings) -> bool:
@@ -115,6 +143,13 @@ def require_login(actor: Actor, action_name: str) -> None:
     """Raise :class:`NotAuthorized` for the anonymous visitor. The internal sysadmin, who has no id, may pass."""
     if actor.anonymous and not actor.sysadmin:
         raise NotAuthorized(f"Action {action_name} requires an authenticated user")
+
+
+def require_permission(actor: Actor, group_id: str, permission: str, operation: str) -> None:
+    """Raise :class:`NotAuthorized` unless the actor's role in the group or organization includes ``permission``."""
+    require_login(actor, operation)
+    if not has_permission(actor, group_id, permission):
+        raise refusal(actor, operation, f"group {group_id}")
 
 
 def require_read(

@@ -16,32 +16,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import msgspec
 import structlog
 
-from datastore.accounts.actor import ANONYMOUS, Actor
+from datastore.accounts.actor import ANONYMOUS, CACHE_KIND, Actor
+from datastore.accounts.actors import TokenHolder, actor_of_token
 from datastore.accounts.users import NewUser, create_user
 from datastore.errors import DataStoreError
 from datastore.postgres.cache import Cache
 from datastore.postgres.database import CONNECTION_LOST, Database, Transaction
 
-CACHE_KIND = "account"
-"""Kind of the change messages; their key is a user id or the hash of a token."""
 _ACCESS_INTERVAL = timedelta(minutes=1)
 log = structlog.get_logger(__name__)
-
-_FIND = """
-    SELECT token.id, token.expires_at, token.last_access, usr.id AS user_id, usr.name, usr.sysadmin,
-           (
-               SELECT coalesce(json_object_agg(member.group_id, member.capacity), '{}')
-               FROM datastore.members AS member
-               JOIN datastore.groups AS grp ON grp.id = member.group_id
-               WHERE member.table_name = 'user' AND member.table_id = usr.id AND grp.state = 'active'
-           ) AS roles
-    FROM datastore.api_tokens AS token
-    JOIN datastore.users AS usr ON usr.id = token.user_id
-    WHERE token.hash = $1 AND usr.state = 'active'
-"""
 
 _TOUCH = """
     WITH used AS (
@@ -53,26 +38,31 @@ _TOUCH = """
 """
 
 _INSERT = """
-    INSERT INTO datastore.api_tokens (id, hash, name, user_id, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO datastore.api_tokens (
+        id, hash, name, user_id, created_at, expires_at, read_only, organization_id, dataset_id, legacy)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
 _INSERT_FROM_ENVIRONMENT = """
     INSERT INTO datastore.api_tokens (id, hash, name, user_id, created_at, from_environment)
     VALUES ($1, $2, 'DATASTORE_SYSADMIN_TOKEN', $3, $4, true)
     ON CONFLICT (hash) DO UPDATE
-    SET user_id = excluded.user_id, name = excluded.name, expires_at = NULL, from_environment = true
+    SET user_id = excluded.user_id, name = excluded.name, expires_at = NULL, from_environment = true,
+        read_only = false, organization_id = NULL, dataset_id = NULL, legacy = false
     WHERE api_tokens.user_id <> excluded.user_id OR NOT api_tokens.from_environment
 """
 
 
-@dataclass(slots=True)
-class _Known:
-    """What a worker remembers of a valid token."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a token may do of what its user may: everything, or only read; everywhere, or in one place."""
 
-    actor: Actor
-    expires_at: datetime | None
-    last_access: datetime | None
+    read_only: bool = False
+    organization_id: str | None = None
+    dataset_id: str | None = None
+
+
+EVERYTHING = Scope()
 
 
 class Tokens:
@@ -80,8 +70,8 @@ class Tokens:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._cache: Cache[_Known] = Cache(
-            database.notifications, CACHE_KIND, self._load, keys=lambda known: (known.actor.id or "",)
+        self._cache: Cache[TokenHolder] = Cache(
+            database.notifications, CACHE_KIND, self._load, keys=lambda known: known.depends_on
         )
         self._used: dict[str, datetime] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -104,18 +94,8 @@ class Tokens:
         if self._writer is not None:
             await self._writer
 
-    async def _load(self, key: str) -> _Known | None:
-        row = await self._database.owner.fetchrow(_FIND, key)
-        if row is None:
-            return None
-        actor = Actor(
-            id=row["user_id"],
-            name=row["name"],
-            sysadmin=row["sysadmin"],
-            roles=msgspec.json.decode(row["roles"], type=dict[str, str]),
-            token_id=row["id"],
-        )
-        return _Known(actor, row["expires_at"], row["last_access"])
+    async def _load(self, key: str) -> TokenHolder | None:
+        return await actor_of_token(self._database.owner, self._database.settings, key)
 
     def _note_use(self, actor: Actor, now: datetime) -> None:
         """Remember the use, to be written soon, in the background: no request waits for it or fails by it."""
@@ -146,18 +126,48 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-async def create_token(tx: Transaction, user_id: str, name: str, expires_at: datetime | None = None) -> tuple[str, str]:
+async def create_token(
+    tx: Transaction, user_id: str, name: str, expires_at: datetime | None = None, scope: Scope = EVERYTHING
+) -> tuple[str, str]:
     """A new token of the user: the secret, which is never to be had again, and its id. ``expires_at`` is naive UTC."""
     secret, token_id = secrets.token_urlsafe(32), str(uuid.uuid4())
-    await tx.connection.execute(_INSERT, token_id, token_hash(secret), name, user_id, _now(), expires_at)
+    await _insert(tx, token_id, secret, name, user_id, expires_at, scope)
     return secret, token_id
+
+
+async def create_legacy_key(tx: Transaction, user_id: str) -> str:
+    """The user's new key of the old kind, a UUID, in place of an earlier one. Like a token it is stored as its hash."""
+    gone = await tx.connection.fetch(
+        "DELETE FROM datastore.api_tokens WHERE user_id = $1 AND legacy RETURNING hash", user_id
+    )
+    for row in gone:
+        tx.changed(CACHE_KIND, row["hash"])
+    key = str(uuid.uuid4())
+    await _insert(tx, str(uuid.uuid4()), key, "API key", user_id, None, EVERYTHING, legacy=True)
+    return key
+
+
+async def _insert(
+    tx: Transaction,
+    token_id: str,
+    secret: str,
+    name: str,
+    user_id: str,
+    expires_at: datetime | None,
+    scope: Scope,
+    legacy: bool = False,
+) -> None:
+    places = (scope.read_only, scope.organization_id, scope.dataset_id)
+    await tx.connection.execute(
+        _INSERT, token_id, token_hash(secret), name, user_id, _now(), expires_at, *places, legacy
+    )
 
 
 async def list_tokens(connection: asyncpg.Connection | asyncpg.Pool, user_id: str) -> list[dict[str, Any]]:
     """The user's tokens, oldest first, as the API shows them: without secret or hash."""
     rows = await connection.fetch(
         """
-        SELECT id, name, user_id, created_at, last_access, expires_at
+        SELECT id, name, user_id, created_at, last_access, expires_at, read_only, organization_id, dataset_id
         FROM datastore.api_tokens WHERE user_id = $1 ORDER BY created_at, id
         """,
         user_id,
@@ -170,6 +180,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{key: row[key] for key in ("id", "name", "user_id")},
         **{key: row[key].isoformat() if row[key] else None for key in dates},
+        **{key: row[key] for key in ("read_only", "organization_id", "dataset_id")},
     }
 
 
@@ -188,6 +199,12 @@ async def revoke_token(tx: Transaction, token_id: str) -> bool:
         return False
     tx.changed(CACHE_KIND, hashed)
     return True
+
+
+async def revoke_all(tx: Transaction, user_id: str) -> None:
+    """Make all tokens of the user invalid."""
+    await tx.connection.execute("DELETE FROM datastore.api_tokens WHERE user_id = $1", user_id)
+    tx.changed(CACHE_KIND, user_id)
 
 
 async def ensure_sysadmin(tx: Transaction, name: str, token: str) -> None:

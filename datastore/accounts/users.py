@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +12,13 @@ import asyncpg
 import msgspec
 
 from datastore.accounts.images import image_display_url
-from datastore.accounts.passwords import acceptable
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
-from datastore.validation import MISSING, Invalid, Problems, email, name, text
+from datastore.postgres.patterns import containing
+from datastore.validation import is_storable
 
 NAME_TAKEN = "That login name is not available."
+ID_TAKEN = "User id already exists"
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,7 @@ class NewUser:
     sysadmin: bool = False
     state: str = "active"
     password_hash: str | None = None
+    id: str | None = None
 
 
 USER_COLUMNS = """
@@ -86,61 +87,83 @@ _INSERT = """
 """
 
 
+_ORDERS = {
+    "display_name": "lower(coalesce(nullif(found.fullname, ''), found.name))",
+    "name": 'found.name COLLATE "C"',
+    "fullname": "lower(found.fullname)",
+    "number_created_packages": "found.number_created_packages DESC",
+}
+USER_ORDERS = tuple(_ORDERS)
+
+_LIST = f"""
+    SELECT row_to_json(found)
+    FROM (
+        SELECT {USER_COLUMNS}
+        FROM datastore.users AS usr
+        WHERE usr.state <> 'deleted' AND usr.name <> $1
+              AND ($2::text IS NULL OR concat_ws(' ', usr.name, usr.fullname) ILIKE $2 OR ($3 AND usr.email ILIKE $2))
+              AND ($4::text IS NULL OR lower(usr.email) = lower($4))
+    ) AS found
+    ORDER BY {{order}}, found.name COLLATE "C"
+    LIMIT $5 OFFSET $6
+"""
+
+_SUGGEST = """
+    SELECT id, name, fullname
+    FROM datastore.users
+    WHERE state = 'active' AND name <> $1 AND concat_ws(' ', name, fullname) ILIKE $2 AND id IS DISTINCT FROM $3
+    ORDER BY name COLLATE "C"
+    LIMIT $4
+"""
+
+
 async def find_user(connection: asyncpg.Connection | asyncpg.Pool, id_or_name: str) -> User | None:
     """The user of that id or name in any state, or None."""
+    if not is_storable(id_or_name):
+        return None
     row = await connection.fetchval(_FIND, id_or_name)
     return msgspec.json.decode(row, type=User) if row is not None else None
 
 
-def check_new_user(data: Mapping[str, Any], by_sysadmin: bool) -> tuple[NewUser, str]:
-    """The user that the fields describe, and the password to hash. Raises :class:`ValidationError`.
-
-    ``sysadmin`` and ``state`` count only when a sysadmin sets them.
-    """
-    problems = Problems()
-    user = NewUser(
-        name=problems.check("name", name, data.get("name"), ""),
-        email=problems.check("email", _required_email, data.get("email"), None),
-        fullname=problems.check("fullname", text, data.get("fullname"), None),
-        about=problems.check("about", _about, data.get("about"), None),
-        image_url=problems.check("image_url", text, data.get("image_url"), None),
-        sysadmin=by_sysadmin and bool(data.get("sysadmin")),
-        state=problems.check("state", _state, data.get("state"), "active") if by_sysadmin else "active",
+async def list_users(
+    pool: asyncpg.Pool,
+    site_user: str,
+    *,
+    query: str | None = None,
+    by_email: bool = False,
+    email: str | None = None,
+    order: str = "display_name",
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[User]:
+    """The users who are not deleted, without the hidden one: those whose name has the text, or with ``by_email`` their
+    address; those with exactly that address. ``order`` is one of :data:`USER_ORDERS`."""
+    pattern = containing(query) if query else None
+    rows = await pool.fetch(
+        _LIST.format(order=_ORDERS[order]), site_user, pattern, by_email, email or None, limit, offset
     )
-    password = problems.check("password", acceptable, data.get("password"), "")
-    problems.raise_if_any()
-    return user, password
+    return [msgspec.json.decode(row[0], type=User) for row in rows]
 
 
-def _required_email(value: Any) -> str | None:
-    found = email(value)
-    if not found:
-        raise Invalid(MISSING)
-    return found
+async def suggest_users(
+    pool: asyncpg.Pool, site_user: str, query: str, limit: int, without: str | None = None
+) -> list[dict[str, Any]]:
+    """``{id, name, fullname}`` of the active users whose name has the text, by name, without that one."""
+    return [dict(row) for row in await pool.fetch(_SUGGEST, site_user, containing(query), without, limit)]
 
 
-def _about(value: Any) -> str | None:
-    found = text(value)
-    if found is not None and ("http://" in found or "https://" in found):
-        raise Invalid("Edit not permitted since it looks like spam. Please avoid links in your description.")
-    return found
-
-
-def _state(value: Any) -> str:
-    if value is None or value == "":
-        return "active"
-    if value not in ("active", "pending", "deleted"):
-        raise Invalid("Value must be one of ['active', 'pending', 'deleted']")
-    return str(value)
+def taken_messages(address: str | None) -> dict[str, tuple[str, str]]:
+    """The arguments of :func:`taken` for a statement that writes a user with that address."""
+    return {
+        "users_name_key": ("name", NAME_TAKEN),
+        "users_email_key": ("email", f"The email address '{address}' belongs to a registered user."),
+    }
 
 
 async def create_user(tx: Transaction, user: NewUser) -> str:
     """Store the user and give the new id. Raises :class:`ValidationError` if the name or address is taken."""
-    user_id = str(uuid.uuid4())
-    with taken(
-        users_name_key=("name", NAME_TAKEN),
-        users_email_key=("email", f"The email address '{user.email}' belongs to a registered user."),
-    ):
+    user_id = user.id or str(uuid.uuid4())
+    with taken(users_pkey=("id", ID_TAKEN), **taken_messages(user.email)):
         await tx.connection.execute(
             _INSERT,
             user_id,

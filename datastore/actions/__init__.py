@@ -3,7 +3,7 @@
 from datastore.actions import (  # noqa: F401
     datasets,
     licenses,
-    organizations,
+    people,
     resources,
     site,
     tables_analysis,
@@ -12,5 +12,4 @@ from datastore.actions import (  # noqa: F401
     tables_sql,
     tables_triggers,
     tables_write,
-    users,
 )

@@ -77,17 +77,3 @@ class ResourceFields(Sent):
         None,
         description="Empty for a link, `upload` for a file kept here, `datastore` for a table without a source file.",
     )
-
-
-class OrganizationFields(Sent):
-    """The fields of an organization that clients set."""
-
-    name: AnyText = Field(
-        None, description="Name in addresses: 2 to 100 lower-case ASCII letters, digits, `-` and `_`; unique."
-    )
-    title: AnyText = Field(None, description="Title.")
-    description: AnyText = Field(None, description="Description, in Markdown.")
-    image_url: AnyText = Field(None, description="Address of a logo.")
-    type: AnyText = Field(None, description="Kind of organization, `organization` by default; never changes.")
-    extras: Objects = Field(None, description="List of `{key, value}`: further metadata. Keys are unique.")
-    users: Objects = Field(None, description="List of `{name, capacity}`: members as `admin`, `editor` or `member`.")

@@ -18,6 +18,7 @@ import msgspec
 
 from datastore.accounts.actor import Actor
 from datastore.actions.parameters import Parameters, validate
+from datastore.actions.scopes import check_scope
 from datastore.actions.services import Services
 from datastore.settings import Settings
 
@@ -117,4 +118,5 @@ async def run(name: str, call: Call, data: Mapping[str, Any]) -> Any:
     unknown name, and the errors of ``datastore.errors``.
     """
     found = _actions[name]
+    check_scope(call.actor, name, writes=not found.get)
     return await found.function(call, validate(found.model, data))

@@ -46,22 +46,17 @@ async def dataset_names(
 ) -> list[str]:
     """The names of the active public datasets, sorted; the flags add others, as far as the actor may see them."""
     states = ["active", *(["draft"] if drafts else []), *(["deleted"] if deleted else [])]
-    rows = await pool.fetch(_NAMES, *_who(actor), states, private, limit, offset)
+    rows = await pool.fetch(_NAMES, *actor.who, states, private, limit, offset)
     return [row["name"] for row in rows]
 
 
 async def datasets_of_organization(pool: asyncpg.Pool, actor: Actor, group_id: str, limit: int) -> list[Dataset]:
     """The active datasets of the organization that the actor may see, latest change first."""
-    rows = await pool.fetch(_BY_OWNER, *_who(actor), group_id, limit)
+    rows = await pool.fetch(_BY_OWNER, *actor.who, group_id, limit)
     return await load_datasets(pool, [row["id"] for row in rows])
 
 
 async def datasets_of_creator(pool: asyncpg.Pool, actor: Actor, user_id: str, limit: int) -> list[Dataset]:
     """The datasets that the user created and the actor may see, latest change first."""
-    rows = await pool.fetch(_BY_CREATOR, *_who(actor), user_id, limit)
+    rows = await pool.fetch(_BY_CREATOR, *actor.who, user_id, limit)
     return await load_datasets(pool, [row["id"] for row in rows])
-
-
-def _who(actor: Actor) -> tuple[str | None, bool, list[str]]:
-    """The arguments of ``datastore.may_read``."""
-    return actor.id, actor.sysadmin, list(actor.roles)

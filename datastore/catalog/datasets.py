@@ -9,8 +9,16 @@ from typing import Any
 import msgspec
 import orjson
 
+from datastore.accounts.actor import CACHE_KIND as ACTOR_KIND
 from datastore.accounts.actor import Actor
-from datastore.accounts.permissions import has_permission, may_create_dataset, refusal, require_login, require_update
+from datastore.accounts.permissions import (
+    has_permission,
+    may_create_dataset,
+    may_move_dataset,
+    refusal,
+    require_login,
+    require_update,
+)
 from datastore.catalog import dates
 from datastore.catalog.dataset_fields import dataset_type, overlay
 from datastore.catalog.dataset_groups import resolve_groups, set_groups
@@ -170,6 +178,7 @@ async def _store(tx: Transaction, stored: Dataset, dataset: Dataset) -> None:
         await set_public(tx, dataset.id, dataset.access.public)
     if dataset.access != stored.access:
         tx.changed(CACHE_KIND, dataset.id)
+        tx.changed(ACTOR_KIND, dataset.id)
 
 
 def _columns(dataset: Dataset) -> list[Any]:
@@ -238,11 +247,16 @@ async def _changed_owner(
     given = data.get("owner_org", stored.owner_org)
     if given == stored.owner_org:
         return stored.owner_org
-    if given in (None, ""):
-        if stored.owner_org is not None and not settings.create_unowned_dataset:
-            problems.add("owner_org", "An organization must be provided")
+    if given in (None, "") and stored.owner_org is None:
         return None
-    found = await _find_organization(tx, problems, given)
+    if given in (None, "") and not settings.create_unowned_dataset:
+        problems.add("owner_org", "An organization must be provided")
+        return None
+    found = None if given in (None, "") else await _find_organization(tx, problems, given)
+    if "owner_org" in problems.fields:
+        return found
+    if found != stored.owner_org and not may_move_dataset(actor, stored.access, settings):
+        problems.add("owner_org", "You cannot take this dataset out of its organization")
     if found not in (None, stored.owner_org) and not may_create_dataset(actor, found, settings):
         problems.add("owner_org", "You cannot add a dataset to this organization")
     return found

@@ -23,8 +23,9 @@ LONG = 2_000
 """Characters from which on a statement is read in a thread."""
 CACHE_SIZE = 2_000
 
-Key = tuple[str, str | None, bool, tuple[tuple[str, str], ...]]
-"""A statement, and what decides about rights: the user, whether they are a sysadmin, their roles."""
+Key = tuple[str, str | None, bool, tuple[str, ...]]
+"""A statement, and what decides about what one may read: the user, whether they are a sysadmin, the organizations where
+they have a role and the datasets that they collaborate on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ class Gate:
 
 def key(sql: str, actor: Actor) -> Key:
     """What a decision depends on besides the tables."""
-    return sql, actor.id, actor.sysadmin, tuple(sorted(actor.roles.items())) if actor.roles else ()
+    actor_id, sysadmin, groups = actor.who
+    return sql, actor_id, sysadmin, tuple(groups)
 
 
 class Memory:

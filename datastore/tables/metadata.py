@@ -46,9 +46,10 @@ class MetadataSchema(TableSchema):
 
 def visible_to(actor: Actor) -> MetadataSchema:
     """``_table_metadata`` as the actor sees it: the tables of datasets that they may see, with their aliases."""
-    user = "NULL" if actor.id is None else literal(actor.id)
-    groups = ", ".join(map(literal, sorted(actor.roles)))
-    arguments = f"{user}::text, {'true' if actor.sysadmin else 'false'}, ARRAY[{groups}]::text[]"
+    actor_id, sysadmin, groups = actor.who
+    user = "NULL" if actor_id is None else literal(actor_id)
+    listed = ", ".join(map(literal, groups))
+    arguments = f"{user}::text, {'true' if sysadmin else 'false'}, ARRAY[{listed}]::text[]"
     return MetadataSchema(
         resource_id=NAME,
         access=_ACCESS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,12 @@ from datastore.accounts.actor import ANONYMOUS, Actor
 from datastore.accounts.permissions import (
     CAPACITIES,
     DatasetAccess,
+    may_act_for_user,
     may_create_dataset,
-    may_create_organization,
+    may_create_group,
     may_create_user,
+    may_manage_collaborators,
+    may_move_dataset,
     may_read_dataset,
     may_read_group,
     may_see_users,
@@ -46,6 +50,8 @@ actors = st.just(ANONYMOUS) | st.builds(
     name=st.just("u"),
     sysadmin=st.booleans(),
     roles=st.dictionaries(groups, st.sampled_from(CAPACITIES)),
+    collaborations=st.dictionaries(st.sampled_from(["d", "elsewhere"]), st.sampled_from(CAPACITIES)),
+    limited=st.booleans(),
 )
 
 
@@ -92,6 +98,30 @@ def test_roles_in_the_owner(role: str, writes: bool, access: DatasetAccess) -> N
     assert not may_create_dataset(with_role(role), "org-b", SITE)
 
 
+@pytest.mark.parametrize(("role", "writes"), [("admin", True), ("editor", True), ("member", False)])
+@pytest.mark.parametrize("access", [owned(), owned(private=True), owned(state="draft"), owned(state="deleted")])
+def test_collaborators(role: str, writes: bool, access: DatasetAccess) -> None:
+    collaborator = Actor(id="u", name="ann", collaborations={"d": role})
+    assert may_read_dataset(collaborator, access)
+    assert may_update_dataset(collaborator, access, SITE) is writes
+    assert not may_create_dataset(collaborator, "org-a", SITE)
+    assert not may_move_dataset(collaborator, access, SITE)
+    assert not may_manage_collaborators(collaborator, access, SITE)
+    allowed = Settings(allow_admin_collaborators=True)
+    assert may_manage_collaborators(collaborator, access, allowed) is (role == "admin")
+
+
+@given(actors, accesses)
+def test_being_the_user_gives_a_limited_token_nothing(actor: Actor, access: DatasetAccess) -> None:
+    nobody = replace(actor, sysadmin=False, roles={}, collaborations={}, limited=True)
+    assert may_read_dataset(nobody, access) == access.public
+    assert not may_update_dataset(nobody, access, OPEN_SITE)
+    assert not may_create_dataset(nobody, access.owner_org, OPEN_SITE)
+    assert not may_act_for_user(nobody, "u")
+    for is_organization in (True, False):
+        assert not may_create_group(nobody, is_organization, Settings(user_create_organizations=True))
+
+
 def test_the_creator_of_an_owned_dataset_has_no_special_right() -> None:
     access = DatasetAccess("d", "name", "org-a", True, "active", "u")
     assert not may_read_dataset(Actor(id="u", name="u"), access)
@@ -119,9 +149,9 @@ def test_unowned_datasets_are_created_where_the_site_allows_it() -> None:
 
 def test_organizations_and_users() -> None:
     ann = Actor(id="u", name="ann")
-    assert not may_create_organization(ann, SITE)
-    assert may_create_organization(ann, Settings(user_create_organizations=True))
-    assert not may_create_organization(ANONYMOUS, Settings(user_create_organizations=True))
+    assert not may_create_group(ann, True, SITE)
+    assert may_create_group(ann, True, Settings(user_create_organizations=True))
+    assert not may_create_group(ANONYMOUS, True, Settings(user_create_organizations=True))
     assert may_read_group(ANONYMOUS, "active")
     assert not may_read_group(ann, "deleted")
     assert may_read_group(ROOT, "deleted")

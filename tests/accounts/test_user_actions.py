@@ -132,7 +132,10 @@ async def test_tokens_are_created_listed_and_revoked(call: ActionCall, services:
     assert set(created) == {"token", "id"}
     listed = await call("api_token_list", actor=ann, user_id=ann.id)
     assert [token["name"] for token in listed] == ["test", "script"]
-    assert set(listed[1]) == {"id", "name", "user_id", "created_at", "last_access", "expires_at"}
+    assert set(listed[1]) == {
+        "id", "name", "user_id", "created_at", "last_access", "expires_at",
+        "read_only", "organization_id", "dataset_id",
+    }  # fmt: skip
     assert (await services.tokens.actor(created["token"])).id == ann.id
     assert await call("api_token_revoke", actor=ann, token=created["token"]) is None
     assert await services.tokens.actor(created["token"]) == ANONYMOUS

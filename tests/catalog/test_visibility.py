@@ -24,10 +24,11 @@ _MAY_READ = """
 @given(actor=actors, access=accesses)
 async def test_the_rule_in_sql_is_the_rule_in_python(services: Services, actor: Actor, access: DatasetAccess) -> None:
     row = (
-        f'{{"owner_org": {_json(access.owner_org)}, "private": {str(access.private).lower()}, '
-        f'"state": "{access.state}", "creator_user_id": {_json(access.creator_user_id)}}}'
+        f'{{"id": {_json(access.id)}, "owner_org": {_json(access.owner_org)}, '
+        f'"private": {str(access.private).lower()}, "state": "{access.state}", '
+        f'"creator_user_id": {_json(access.creator_user_id)}}}'
     )
-    found = await services.database.owner.fetchval(_MAY_READ, row, actor.id, actor.sysadmin, list(actor.roles))
+    found = await services.database.owner.fetchval(_MAY_READ, row, *actor.who)
     assert found is may_read_dataset(actor, access)
 
 

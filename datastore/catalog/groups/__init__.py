@@ -1,0 +1,1 @@
+"""Organizations, which own datasets, and other groups, which collect them: one thing with two kinds."""
