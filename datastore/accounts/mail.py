@@ -32,7 +32,7 @@ async def send(settings: Settings, to: str, subject: str, body: str) -> None:
         await asyncio.to_thread(_send, settings, message)
     except (OSError, smtplib.SMTPException, ValueError) as error:
         log.warning("mail_not_sent", error=repr(error))
-        raise MailError(type(error).__name__) from error
+        raise MailError(repr(error)) from error
 
 
 def _send(settings: Settings, message: EmailMessage) -> None:

@@ -105,8 +105,8 @@ def picture(data: Mapping[str, Any], stored: str | None) -> Any:
     upload = data.get("image_upload")
     if isinstance(upload, str) and upload:
         return upload
-    if data.get("clear_upload"):
-        return data.get("image_url") if data.get("image_url") != stored else ""
+    if data.get("clear_upload") and data.get("image_url") in (None, stored):
+        return ""
     return data.get("image_url", stored)
 
 

@@ -36,7 +36,7 @@ async def test_update_replaces_lists_and_extras_and_keeps_the_rest(
     changed = await call(f"{kind}_update", actor=ann, id=made["name"], title="U")
     assert (changed["title"], changed["description"], changed["extras"]) == ("U", "D", [])
     assert {user["id"] for user in changed["users"]} == {user["id"] for user in made["users"]}
-    again = await call(f"{kind}_update", id=made["id"], **{**changed, "id": made["id"]})
+    again = await call(f"{kind}_update", **changed)
     assert _timeless(again) == _timeless(changed)
     users = [{"name": bob.name, "capacity": "member"}, {"name": ann.id, "capacity": "admin"}]
     changed = await call(f"{kind}_update", actor=ann, id=made["id"], users=users, clear_upload=True)
