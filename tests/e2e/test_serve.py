@@ -260,3 +260,29 @@ def test_sigterm_during_the_start_is_in_order(service: Service) -> None:
 
     assert service.process.wait(20) == 0
     assert not (service.data_dir / "postgres/data/postmaster.pid").exists()
+
+
+def test_a_revoked_token_and_a_taken_role_count_in_every_worker(service: Service) -> None:
+    suffix = f"{time.monotonic_ns():x}"
+    organization = service.call("organization_create", name=f"org-{suffix}")["id"]
+    dataset = service.call("package_create", name=f"d-{suffix}", owner_org=organization, private=True)["id"]
+    user = service.call(
+        "user_create", name=f"u-{suffix}", email=f"{suffix}@example.org", password="long enough", with_apitoken=True
+    )
+    service.call("organization_member_create", id=organization, username=user["id"], role="member")
+
+    def statuses() -> set[int]:
+        """Of the same request over many connections, which the kernel spreads over the workers."""
+        found = set()
+        for _ in range(40):
+            with httpx.Client(headers={"Authorization": user["token"]}) as client:
+                found.add(client.get(f"{service.address}/api/3/action/package_show?id={dataset}").status_code)
+        return found
+
+    eventually(lambda: statuses() == {200})
+    service.call("organization_member_delete", id=organization, username=user["id"])
+    eventually(lambda: statuses() == {403})
+    service.call("organization_member_create", id=organization, username=user["id"], role="editor")
+    eventually(lambda: statuses() == {200})
+    service.call("api_token_revoke", token=user["token"])
+    eventually(lambda: statuses() == {403})
