@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -64,7 +65,7 @@ async def test_command_line_dumps_and_loads(address: str, tmp_path: Path, kind: 
     single = kind.removesuffix("s")
     api = httpx.AsyncClient(base_url=f"{address}/api/3/action/", headers={"Authorization": ADMIN_TOKEN})
 
-    async def call(name: str, **parameters: Any) -> Any:
+    async def call(name: str, /, **parameters: Any) -> Any:
         response = await api.post(name, json=parameters)
         assert response.status_code == 200, response.text
         return response.json()["result"]
@@ -114,9 +115,11 @@ async def test_command_line_dumps_users(address: str, tmp_path: Path) -> None:
 
 
 async def _ckanapi(*arguments: str) -> None:
+    folder = Path(sys.executable).parent  # it starts workers of its own, by its name
     process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("ckanapi"),
+        folder / "ckanapi",
         *arguments,
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
