@@ -25,7 +25,7 @@ from datastore.settings import Settings
 
 ADMIN = "admin"
 OLDEST_MAJOR = 15
-_SECRETS = frozenset({"secret_key", "sysadmin_token", "database_url"})
+_SECRETS = frozenset({"secret_key", "sysadmin_token", "database_url", "smtp_password"})
 
 
 class StartError(Exception):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     roles_that_cascade_to_sub_groups: str = Field(
         "admin",
         description="Roles, separated by spaces, that count in the groups and organizations below as well: any of "
-        "`admin`, `editor`, `member`.",
+        "`admin`, `editor`, `member`; or `none`.",
     )
     allow_dataset_collaborators: bool = Field(
         False, description="Users may be let into single datasets, whatever their role in the organization."
@@ -173,7 +173,10 @@ class Settings(BaseSettings):
 
     # Mail
     smtp_server: str = Field(
-        "", description="`host` or `host:port` of the server that takes our mail. If unset, nothing is mailed."
+        "",
+        pattern=r"^([^:\s]+(:\d{1,5})?)?$",
+        description="`host` or `host:port` of the server that takes our mail; needs `DATASTORE_SITE_URL`, which the "
+        "links in mails start with. If unset, nothing is mailed.",
     )
     smtp_starttls: bool = Field(False, description="Encrypt the connection, after a greeting in the clear (STARTTLS).")
     smtp_user: str | None = Field(None, description="User name at that server, if it wants one.")
@@ -188,10 +191,17 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
     metrics: bool = Field(True, description="Serve Prometheus metrics at `/metrics`.")
 
+    @field_validator("smtp_server")
+    @classmethod
+    def _mail_has_links(cls, value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get("site_url"):
+            raise ValueError("set DATASTORE_SITE_URL too: the links in mails start with it")
+        return value
+
     @field_validator("roles_that_cascade_to_sub_groups")
     @classmethod
     def _roles(cls, value: str) -> str:
-        if unknown := set(value.split()) - {"admin", "editor", "member"}:
+        if unknown := set(value.split()) - {"admin", "editor", "member", "none"}:
             raise ValueError(f"no role: {', '.join(sorted(unknown))}")
         return value
 
@@ -229,7 +239,7 @@ class Settings(BaseSettings):
     @property
     def cascading_roles(self) -> list[str]:
         """The roles that count in sub-groups as well."""
-        return self.roles_that_cascade_to_sub_groups.split()
+        return [role for role in self.roles_that_cascade_to_sub_groups.split() if role != "none"]
 
     @property
     def cors_origins(self) -> frozenset[str]:

@@ -85,8 +85,10 @@ def overlay(problems: Problems, stored: Dataset, data: Mapping[str, Any], actor:
     return msgspec.structs.replace(stored, **values)
 
 
-def check_extras(problems: Problems, data: Mapping[str, Any]) -> dict[str, str | None]:
-    """The list of ``{key, value}`` as a dict. Entries marked ``deleted`` are left out."""
+def check_extras(
+    problems: Problems, data: Mapping[str, Any], fields: frozenset[str] = _FIELDS
+) -> dict[str, str | None]:
+    """The list of ``{key, value}`` as a dict; no key is one of ``fields``. Entries marked ``deleted`` are left out."""
     found: dict[str, str | None] = {}
     nested = []
     size = 0
@@ -95,7 +97,7 @@ def check_extras(problems: Problems, data: Mapping[str, Any]) -> dict[str, str |
         nested.append(problem)
         if extra.get("deleted"):
             continue
-        key = problem.check("key", _extra_key, extra.get("key"), None)
+        key = problem.check("key", lambda value: _extra_key(value, fields), extra.get("key"), None)
         value = problem.check("value", _extra_value, extra.get("value"), None)
         if "value" not in extra:
             problem.add("value", "Missing value")
@@ -111,9 +113,9 @@ def check_extras(problems: Problems, data: Mapping[str, Any]) -> dict[str, str |
     return found
 
 
-def _extra_key(value: Any) -> str | None:
+def _extra_key(value: Any, fields: frozenset[str]) -> str | None:
     key = required_text(value)
-    if key in _FIELDS:
+    if key in fields:
         raise Invalid("There is a schema field with the same name")
     return key
 

@@ -16,6 +16,7 @@ _FIND = """
     SELECT id FROM datastore.groups
     WHERE (id = $1 OR name = $1) AND NOT is_organization AND state = 'active'
     ORDER BY id = $1 DESC LIMIT 1
+    FOR KEY SHARE
 """
 
 _ORDER = """

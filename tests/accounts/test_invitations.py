@@ -57,7 +57,7 @@ async def mail_server() -> AsyncIterator[MailServer]:
 
 def _link(text: str) -> tuple[str, str]:
     """The user's id and the key."""
-    found = re.search(r"http://test/user/reset/\S+", text)
+    found = re.search(r"http://\w+/user/reset/\S+", text)
     assert found is not None
     parts = urlsplit(found[0])
     return parts.path.rpartition("/")[2], parse_qs(parts.query)["key"][0]
@@ -66,7 +66,9 @@ def _link(text: str) -> tuple[str, str]:
 async def test_who_is_invited_by_mail_chooses_a_password(
     call: ActionCall, services: Services, organization: str, mail_server: MailServer
 ) -> None:
-    site = site_with(services, smtp_server=mail_server.address, smtp_mail_from="portal@example.org")
+    site = site_with(
+        services, site_url="http://portal", smtp_server=mail_server.address, smtp_mail_from="portal@example.org"
+    )
     admin = await person(services, {organization: "admin"})
     address = f"{unique('New.Person')}@example.org"
     invited = await caller(site, admin)("user_invite", email=address, group_id=organization, role="editor")
@@ -78,6 +80,7 @@ async def test_who_is_invited_by_mail_chooses_a_password(
     assert admin.name in body
     user_id, key = _link(body)
     assert user_id == invited["id"]
+    assert "http://portal/user/reset/" in body
     assert [user_id, "user", "Editor"] in await call("member_list", id=organization)
 
     visitor = caller(services, ANONYMOUS)
@@ -102,7 +105,10 @@ async def test_who_is_invited_by_mail_chooses_a_password(
 async def test_a_second_invitation_is_a_new_link_for_the_same_user(
     call: ActionCall, services: Services, organization: str, mail_server: MailServer
 ) -> None:
-    site = caller(site_with(services, smtp_server=mail_server.address), await person(services, {organization: "admin"}))
+    site = caller(
+        site_with(services, site_url="http://portal", smtp_server=mail_server.address),
+        await person(services, {organization: "admin"}),
+    )
     address = f"{unique('twice')}@example.org"
     mail_server.refuse = True
     errors = await errors_of(site("user_invite", email=address, group_id=organization, role="member"))

@@ -321,3 +321,31 @@ async def test_ids_given_by_a_sysadmin(call: ActionCall, services: Services) -> 
     ann = await person(services)
     errors = await errors_of(call("group_create", actor=ann, name=unique(), id=str(uuid.uuid4())))
     assert errors == {"id": ["The input field id was not expected."]}
+
+
+async def test_extras_may_be_called_as_a_field_of_datasets(call: ActionCall) -> None:
+    extras = [{"key": "notes", "value": "x"}, {"key": "url", "value": "y"}]
+    assert (await _made(call, "group", extras=extras))["extras"] == extras
+    errors = await errors_of(_made(call, "group", extras=[{"key": "title", "value": "x"}]))
+    assert errors == {"extras": [{"key": ["There is a schema field with the same name"]}]}
+
+
+async def test_a_purge_among_those_who_come_in(call: ActionCall, services: Services, organization: str) -> None:
+    for _ in range(4):
+        made, parent = await _made(call, "group"), await _made(call, "group")
+        datasets = [await call("package_create", name=unique(), owner_org=organization) for _ in range(3)]
+        ann = await person(services)
+        results = await asyncio.gather(
+            *(call("package_patch", id=dataset["id"], groups=[{"id": made["id"]}]) for dataset in datasets),
+            call("group_member_create", id=made["id"], username=ann.name, role="member"),
+            call("group_patch", id=parent["id"], groups=[{"id": made["id"]}]),
+            call("group_purge", id=made["id"]),
+            return_exceptions=True,
+        )
+        assert results[-1] is None
+        for result in results:
+            assert not isinstance(result, BaseException) or isinstance(result, (NotFound, ValidationError)), result
+        left = await services.database.owner.fetchval(
+            "SELECT count(*) FROM datastore.members WHERE group_id = $1 OR table_id = $1", made["id"]
+        )
+        assert left == 0

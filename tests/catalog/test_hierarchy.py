@@ -108,7 +108,7 @@ async def test_admins_are_admins_below(call: ActionCall, services: Services) -> 
     assert (await call("organization_show", id=bottom))["groups"] == []
 
 
-@pytest.mark.parametrize(("cascading", "below"), [("", {}), ("editor admin", {"editor"}), ("member", {})])
+@pytest.mark.parametrize(("cascading", "below"), [("none", {}), ("editor admin", {"editor"}), ("member", {})])
 async def test_which_roles_count_below_is_a_setting(
     call: ActionCall, services: Services, cascading: str, below: set[str]
 ) -> None:

@@ -81,7 +81,7 @@ async def purge(call: Call, id_or_name: str, is_organization: bool, action_name:
         raise refusal(call.actor, action_name, "this site")
 
     async def work(tx: Transaction) -> None:
-        stored = await lock_group(tx, id_or_name, is_organization)
+        stored = await lock_group(tx, id_or_name, is_organization, purge=True)
         await purge_group(tx, call.actor, call.settings, stored)
 
     await call.services.database.write(work)

@@ -67,7 +67,9 @@ async def user_invite(call: Call, parameters: UserInvite) -> dict[str, Any]:
     user, key = await call.services.database.write(work)
     if user is None:
         raise NotFound("User")
-    link = f"{call.site_url}/user/reset/{user.id}?key={quote(key)}"
+    # Never by the address of a request that anybody made up: the link goes to somebody else.
+    site_url = call.settings.site_url if mails else call.site_url
+    link = f"{site_url}/user/reset/{user.id}?key={quote(key)}"
     shown = show_user(user, call.site_url, private_details=True)
     if not mails:
         return {**shown, "reset_link": link}

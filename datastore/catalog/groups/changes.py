@@ -29,6 +29,23 @@ from datastore.validation import Invalid, Problems, name, objects, required_text
 
 NAME_TAKEN = "Group name already exists in database"
 ID_TAKEN = "Group id already exists"
+# Keys that an extra may not have, because a group has a field of that name.
+_FIELDS = frozenset(
+    {
+        "id",
+        "name",
+        "title",
+        "description",
+        "image_url",
+        "type",
+        "state",
+        "extras",
+        "users",
+        "groups",
+        "packages",
+        "tags",
+    }
+)
 _PLAIN: dict[str, Callable[[Any], str | None]] = {"title": text, "description": text}
 
 _INSERT = """
@@ -74,7 +91,7 @@ async def create_group(tx: Transaction, actor: Actor, data: Mapping[str, Any], i
         is_organization=is_organization,
         approval_status="approved",
         state="active",
-        extras=check_extras(problems, data),
+        extras=check_extras(problems, data, _FIELDS),
         created=dates.now(),
     )
     users = await _check_users(tx, problems, data)
@@ -110,7 +127,7 @@ async def update_group(
     if data.get("name") not in (None, "", stored.name):
         values["name"] = problems.check("name", name, data["name"], stored.name)
     if "extras" in data or not merge:
-        values["extras"] = check_extras(problems, data)
+        values["extras"] = check_extras(problems, data, _FIELDS)
     if data.get("state") not in (None, ""):
         values["state"] = problems.check("state", _state, data["state"], stored.state)
     group = msgspec.structs.replace(stored, **values)

@@ -18,6 +18,7 @@ _FIND = """
     SELECT id FROM datastore.groups
     WHERE (id = $1 OR name = $1) AND is_organization = $2 AND state = 'active'
     ORDER BY id = $1 DESC LIMIT 1
+    FOR KEY SHARE
 """
 
 _STORED = "SELECT table_id FROM datastore.members WHERE group_id = $1 AND table_name = 'group'"

@@ -95,7 +95,7 @@ _LOCK = """
     WHERE (id = $1 OR name = $1) AND ($2::boolean IS NULL OR is_organization = $2)
     ORDER BY id = $1 DESC
     LIMIT 1
-    FOR NO KEY UPDATE
+    FOR {lock}
 """
 
 _BY_ID = "SELECT row_to_json(grp) FROM datastore.groups AS grp WHERE grp.id = $1"
@@ -143,14 +143,17 @@ async def find_group(pool: asyncpg.Pool, actor: Actor, id_or_name: str, is_organ
     return msgspec.json.decode(row, type=Group)
 
 
-async def lock_group(tx: Transaction, id_or_name: str, is_organization: bool | None) -> Group:
+async def lock_group(tx: Transaction, id_or_name: str, is_organization: bool | None, *, purge: bool = False) -> Group:
     """Lock the group's row, as every write to it does first, and read it. ``None`` takes either kind.
+
+    With ``purge`` nobody can refer to the group any more, not even one who has not committed that yet.
 
     Raises :class:`NotFound`.
     """
     row = None
     if is_storable(id_or_name):
-        row = await tx.connection.fetchval(_LOCK, id_or_name, is_organization)
+        sql = _LOCK.format(lock="UPDATE" if purge else "NO KEY UPDATE")
+        row = await tx.connection.fetchval(sql, id_or_name, is_organization)
     if row is None:
         raise NotFound(kind_name(bool(is_organization)))
     return msgspec.json.decode(await tx.connection.fetchval(_BY_ID, row), type=Group)
