@@ -117,6 +117,13 @@ def require_login(actor: Actor, action_name: str) -> None:
         raise NotAuthorized(f"Action {action_name} requires an authenticated user")
 
 
+def require_sysadmin(actor: Actor, action_name: str) -> None:
+    """Raise :class:`NotAuthorized` for everybody but sysadmins."""
+    require_login(actor, action_name)
+    if not actor.sysadmin:
+        raise NotAuthorized(f"User {actor.name} not authorized to perform {action_name}")
+
+
 def require_read(
     actor: Actor, access: DatasetAccess, operation: str = "resource_show", subject: str | None = None
 ) -> None:

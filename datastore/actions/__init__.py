@@ -1,9 +1,14 @@
 """The operations by their public names. Importing this package registers all of them."""
 
 from datastore.actions import (  # noqa: F401
+    config_options,
     datasets,
+    datasets_many,
+    datasets_revise,
     licenses,
     organizations,
+    relationships,
+    resource_views,
     resources,
     site,
     tables_analysis,
@@ -12,5 +17,8 @@ from datastore.actions import (  # noqa: F401
     tables_sql,
     tables_triggers,
     tables_write,
+    task_statuses,
+    translations,
     users,
+    vocabularies,
 )

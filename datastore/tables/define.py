@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from datastore.errors import ValidationError
+from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, qualified
 from datastore.postgres.translate import about_input, message
@@ -93,7 +93,10 @@ _DATASET = """
 
 async def _create(tx: Transaction, resource_id: str, declared: Mapping[str, Declared]) -> None:
     # The dataset's row stays locked: nobody changes who may see it before the grants made here are visible.
-    dataset_id, public = await tx.connection.fetchrow(_DATASET, resource_id)
+    row = await tx.connection.fetchrow(_DATASET, resource_id)
+    if row is None:
+        raise NotFound(f'Resource "{printable(resource_id)}" was not found.')  # purged a moment ago
+    dataset_id, public = row
     await create_dataset_schema(tx, dataset_id, public)
     table = qualified(dataset_id, resource_id)
     columns = "".join(f", {identifier(name)} {type.sql}" for name, type in declared.items())
