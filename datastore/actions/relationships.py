@@ -19,6 +19,7 @@ from datastore.catalog.relationships import (
 )
 from datastore.errors import NotFound
 from datastore.postgres.database import Transaction
+from datastore.validation import Problems
 
 _TYPES = (
     "`depends_on`, `dependency_of`, `derives_from`, `has_derivation`, `links_to`, `linked_from`, `child_of` or "
@@ -74,7 +75,9 @@ async def package_relationship_delete(call: Call, parameters: Relationship) -> N
 @action(PackageRelationshipsList, get=True)
 async def package_relationships_list(call: Call, parameters: PackageRelationshipsList) -> list[dict[str, Any]]:
     """The relationships of a dataset with others that the caller may see. With `rel`, there must be one."""
-    type = relationship_type(parameters.rel) if parameters.rel else None
+    problems = Problems()
+    type = problems.check("rel", relationship_type, parameters.rel, "") if parameters.rel else None
+    problems.raise_if_any()
     pool = call.services.database.owner
     ids = []
     for key in (parameters.id, parameters.id2):

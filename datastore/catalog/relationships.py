@@ -17,7 +17,7 @@ from datastore.catalog.dataset_rows import dataset_id, lock_accesses
 from datastore.catalog.dataset_writes import touched
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.validation import Problems, required_text, text
+from datastore.validation import Invalid, Problems, required_text, text
 
 _PAIRS = (
     ("depends_on", "dependency_of"),
@@ -62,16 +62,11 @@ _LIST = """
 
 
 def relationship_type(value: Any) -> str:
-    """A type of relationship, forward or reverse. Raises :class:`ValidationError` ``type``."""
-    problems = Problems()
-    found = problems.check("type", required_text, value, "")
-    if found and found not in _REVERSE:
-        problems.add("type", f"Value must be one of {[*_FORWARD_FIRST]}")
-    problems.raise_if_any()
+    """A type of relationship, forward or reverse."""
+    found = required_text(value)
+    if found not in _REVERSE:
+        raise Invalid(f"Value must be one of {[type for pair in _PAIRS for type in pair]}")
     return found
-
-
-_FORWARD_FIRST = tuple(type for pair in _PAIRS for type in pair)
 
 
 async def list_relationships(
@@ -125,8 +120,8 @@ async def _locked(
     """Subject, object and type as stored, the two datasets locked; and their names in the order of the request."""
     problems = Problems()
     keys = [problems.check(field, required_text, data.get(field), "") for field in ("subject", "object")]
+    type = problems.check("type", relationship_type, data.get("type"), "")
     problems.raise_if_any()
-    type = relationship_type(data.get("type"))
     ids = [await dataset_id(tx.connection, key) for key in keys]
     if ids[0] == ids[1]:
         raise ValidationError({"object": ["A dataset has no relationship with itself"]})
