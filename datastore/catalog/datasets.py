@@ -17,6 +17,7 @@ from datastore.catalog.dataset_groups import resolve_groups, set_groups
 from datastore.catalog.dataset_owner import changed_owner, owner_of_new
 from datastore.catalog.dataset_rows import Dataset, load_dataset, lock_access
 from datastore.catalog.dataset_writes import Written, finish
+from datastore.catalog.relationships import restore_relationships
 from datastore.catalog.resources import plan_resources, replace_resources
 from datastore.catalog.tags import check_tags, key_of, set_tags
 from datastore.postgres.constraints import taken
@@ -90,6 +91,7 @@ async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data
     if groups:
         await set_groups(tx, dataset.id, groups)
     await replace_resources(tx, dataset.id, (), resources, now)
+    await restore_relationships(tx, actor, dataset.access, data)
     await finish(tx, [Written(None, dataset.access)])
     return await load_dataset(tx.connection, dataset.id)
 

@@ -12,12 +12,12 @@ from typing import Any
 import asyncpg
 
 from datastore.accounts.actor import Actor
-from datastore.accounts.permissions import DatasetAccess, require_update
+from datastore.accounts.permissions import DatasetAccess, may_update_dataset, require_update
 from datastore.catalog.dataset_rows import dataset_id, lock_accesses
 from datastore.catalog.dataset_writes import touched
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.validation import Invalid, Problems, required_text, text
+from datastore.validation import Invalid, Problems, required_text, text, uuid4
 
 _PAIRS = (
     ("depends_on", "dependency_of"),
@@ -42,6 +42,17 @@ _EXISTS = """
 
 _DELETE = """
     DELETE FROM datastore.relationships WHERE subject_id = $1 AND object_id = $2 AND type = $3 RETURNING true
+"""
+
+# Of datasets that were loaded anew; the id stays what it was unless somebody else has it now.
+_RESTORE = """
+    INSERT INTO datastore.relationships (id, subject_id, object_id, type, comment)
+    SELECT CASE WHEN EXISTS (SELECT FROM datastore.relationships AS other WHERE other.id = wanted.id)
+                THEN gen_random_uuid()::text ELSE wanted.id END,
+           wanted.subject_id, wanted.object_id, wanted.type, wanted.comment
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+         AS wanted (id, subject_id, object_id, type, comment)
+    ON CONFLICT DO NOTHING
 """
 
 # Seen from $1; of the other dataset only what the actor may see.
@@ -112,6 +123,38 @@ async def delete_relationship(tx: Transaction, actor: Actor, data: Mapping[str, 
     if not await tx.connection.fetchval(_DELETE, subject.id, object.id, type):
         raise NotFound("This relationship between the datasets was not found.")
     await touched(tx, [subject, object])
+
+
+async def restore_relationships(tx: Transaction, actor: Actor, dataset: DatasetAccess, data: Mapping[str, Any]) -> None:
+    """The relationships that a new dataset was shown with, as far as the other datasets are there and the actor may
+    change them: so that a dump that is loaded has them again. Others are passed over.
+    """
+    rows = {}
+    for field in ("relationships_as_subject", "relationships_as_object"):
+        items = data.get(field)
+        for row in map(_shown_row, items if isinstance(items, list) else ()):
+            if row is not None and row[1] != row[2] and dataset.id in row[1:3]:
+                rows[row[1:4]] = row
+    if not rows:
+        return
+    others = await lock_accesses(tx, [id for row in rows.values() for id in row[1:3] if id != dataset.id])
+    allowed = {access.id: access for access in others if may_update_dataset(actor, access, tx.settings)}
+    kept = [row for row in rows.values() if {*row[1:3]} <= {dataset.id, *allowed}]
+    if kept:
+        await tx.connection.execute(_RESTORE, *(list(column) for column in zip(*kept, strict=True)))
+        await touched(tx, list(allowed.values()))
+
+
+def _shown_row(item: Any) -> tuple[str, str, str, str, str] | None:
+    """A relationship as datasets show it, if it is one."""
+    if not isinstance(item, Mapping):
+        return None
+    problems = Problems()
+    keys = ("id", "subject_package_id", "object_package_id")
+    id, subject, object = (problems.check(key, uuid4, item.get(key), "") for key in keys)
+    type = problems.check("type", relationship_type, item.get("type"), "")
+    comment = problems.check("comment", text, item.get("comment"), None)
+    return None if problems.fields or type not in _FORWARD else (id, subject, object, type, comment or "")
 
 
 async def _locked(

@@ -107,3 +107,34 @@ async def test_both_sides_at_once(call: ActionCall, organization: str) -> None:
         *(call("package_relationship_create", subject=b, object=a, type="dependency_of") for _ in range(4)),
     )
     assert len(await call("package_relationships_list", id=a)) == 1
+
+
+async def test_a_dump_that_is_loaded_has_its_relationships_again(
+    call: ActionCall, services: Services, organization: str
+) -> None:
+    a, b = await pair(call, organization)
+    made = await call("package_relationship_create", subject=a, object=b, type="derives_from", comment="c")
+    dumped = [await call("package_show", id=name) for name in (a, b)]
+    for name in (a, b):
+        await call("dataset_purge", id=name)
+    loaded = [await call("package_create", **dataset) for dataset in dumped]
+    assert loaded[0]["relationships_as_subject"] == []
+    assert loaded[1]["relationships_as_object"] == dumped[1]["relationships_as_object"]
+    assert await call("package_relationships_list", id=a) == [made]
+
+    row = dumped[0]["relationships_as_subject"][0]
+    theirs = await call("organization_create", name=unique("o"))
+    editor = await person(services, {theirs["id"]: "editor"})
+    own = {"name": unique(), "owner_org": theirs["id"]}
+    for odd in ("text", [5, {}, {**row, "type": []}, {**row, "type": "has_derivation"}, row], [{**row, "comment": []}]):
+        created = await call("package_create", **{**own, "name": unique()}, relationships_as_subject=odd)
+        assert created["relationships_as_subject"] == []
+        claimed = {**row, "subject_package_id": created["id"]}
+        assert (await call("package_update", **{**created, "relationships_as_subject": [claimed]})) == created
+    stranger = await call("package_create", actor=editor, **own)
+    assert stranger["relationships_as_subject"] == []
+    await call("dataset_purge", id=stranger["id"])
+    claim = {"id": stranger["id"], "relationships_as_subject": [{**row, "subject_package_id": stranger["id"]}]}
+    again = await call("package_create", **own, **claim)
+    assert again["relationships_as_subject"][0]["object_package_id"] == loaded[1]["id"]
+    assert again["relationships_as_subject"][0]["id"] != row["id"]

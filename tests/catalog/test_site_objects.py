@@ -52,9 +52,8 @@ async def test_a_task_status_and_its_life(call: ActionCall) -> None:
 
 async def test_bad_task_statuses(call: ActionCall, services: Services) -> None:
     missing = ["Missing value"]
-    assert await errors_of(call("task_status_update")) == {
-        field: missing for field in ("entity_id", "entity_type", "task_type", "key")
-    }
+    required = ("entity_id", "entity_type", "task_type", "key")
+    assert await errors_of(call("task_status_update")) == dict.fromkeys(required, missing)
     assert await errors_of(call("task_status_show", key="x")) == {"entity_id": missing, "task_type": missing}
     good = task()
     bad = {"data": [{}, {"last_updated": ["Date format incorrect"]}, {"key": missing}]}
@@ -157,8 +156,8 @@ async def test_options_hold_for_all_workers(
         assert stored == {"ckan.site_title": "Our <b>portal</b>", "ckan.site_about": ""}
         assert await call("config_option_show", key="ckan.site_title") == "Our <b>portal</b>"
         assert (await call("status_show"))["site_title"] == "Our <b>portal</b>"
-        while await title_there() != "Our <b>portal</b>":
-            await asyncio.sleep(0.01)
+        while await title_there() != "Our <b>portal</b>":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the news is on its way
         bad = {"ckan.site_title": [1], "ckan.secret": "x"}
         assert await errors_of(call("config_option_update", **bad)) == {
             "ckan.site_title": ["Must be a text value"],
