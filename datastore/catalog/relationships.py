@@ -44,6 +44,12 @@ _DELETE = """
     DELETE FROM datastore.relationships WHERE subject_id = $1 AND object_id = $2 AND type = $3 RETURNING true
 """
 
+# Of two datasets that are loaded at the same moment, the second one waits until it can see the first.
+_ONE_BY_ONE = """
+    SELECT pg_advisory_xact_lock(hashtextextended(wanted.id, 0))
+    FROM (SELECT id FROM unnest($1::text[]) AS given (id) ORDER BY id) AS wanted
+"""
+
 # Of datasets that were loaded anew; the id stays what it was unless somebody else has it now.
 _RESTORE = """
     INSERT INTO datastore.relationships (id, subject_id, object_id, type, comment)
@@ -137,6 +143,7 @@ async def restore_relationships(tx: Transaction, actor: Actor, dataset: DatasetA
                 rows[row[1:4]] = row
     if not rows:
         return
+    await tx.connection.execute(_ONE_BY_ONE, [row[0] for row in rows.values()])
     others = await lock_accesses(tx, [id for row in rows.values() for id in row[1:3] if id != dataset.id])
     allowed = {access.id: access for access in others if may_update_dataset(actor, access, tx.settings)}
     kept = [row for row in rows.values() if {*row[1:3]} <= {dataset.id, *allowed}]

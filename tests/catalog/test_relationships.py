@@ -122,6 +122,11 @@ async def test_a_dump_that_is_loaded_has_its_relationships_again(
     assert loaded[1]["relationships_as_object"] == dumped[1]["relationships_as_object"]
     assert await call("package_relationships_list", id=a) == [made]
 
+    for name in (a, b):
+        await call("dataset_purge", id=name)
+    await asyncio.gather(*(call("package_create", **dataset) for dataset in dumped))
+    assert await call("package_relationships_list", id=b, rel="has_derivation")
+
     row = dumped[0]["relationships_as_subject"][0]
     theirs = await call("organization_create", name=unique("o"))
     editor = await person(services, {theirs["id"]: "editor"})
