@@ -70,7 +70,7 @@ class ResourceFields(Sent):
     format: AnyText = Field(None, description="Format, such as `CSV`; guessed from the address at creation.")
     hash: AnyText = Field(None, description="Checksum of the data.")
     resource_type: AnyText = Field(None, description="Kind of resource, such as `file` or `api`.")
-    mimetype: AnyText = Field(None, description="MIME type.")
+    mimetype: AnyText = Field(None, description="MIME type; guessed from the address at creation.")
     mimetype_inner: AnyText = Field(None, description="MIME type of what is inside a container.")
     size: AnyNumber = Field(None, description="Size in bytes.")
     created: AnyDate = Field(None, description="Time of creation, ISO 8601 in UTC; now by default.")
