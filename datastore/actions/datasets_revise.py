@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from datastore.postgres.database import Transaction
 from datastore.validation import json_number
 
 _MATCH, _UPDATE = f"match{SEPARATOR}", f"update{SEPARATOR}"
+_MAX_PATTERNS = 200
 _JSON = msgspec.json.Decoder(float_hook=json_number)
 
 
@@ -48,14 +50,14 @@ async def package_revise(call: Call, parameters: PackageRevise) -> dict[str, Any
     """
     require_login(call.actor, "package_revise")
     revision = _revision(parameters)
-    include = [Pattern.parse("include", text) for text in parameters.include or ()]
+    include = _patterns("include", parameters.include)
 
     async def work(tx: Transaction) -> Dataset:
         return await revise_dataset(tx, call.actor, call.settings, call.site_url, revision)
 
     dataset = await call.services.database.write(work)
     call.changed_entities["packages"] = [dataset.id]
-    return {"package": filtered(show_dataset(dataset, call.site_url), include)}
+    return {"package": filtered(show_dataset(dataset, call.site_url, actor=call.actor), include)}
 
 
 def _revision(parameters: PackageRevise) -> Revision:
@@ -68,10 +70,16 @@ def _revision(parameters: PackageRevise) -> Revision:
     return Revision(
         match=_object("match", parameters.match),
         match_at=match_at,
-        filter=[Pattern.parse("filter", text) for text in parameters.filter or ()],
+        filter=_patterns("filter", parameters.filter),
         update=_object("update", parameters.update),
         update_at=update_at,
     )
+
+
+def _patterns(field: str, texts: Sequence[str] | None) -> list[Pattern]:
+    if texts is not None and len(texts) > _MAX_PATTERNS:
+        raise ValidationError({field: [f"At most {_MAX_PATTERNS} patterns"]})
+    return [Pattern.parse(field, text) for text in texts or ()]
 
 
 def _object(field: str, value: Any) -> dict[str, Any]:

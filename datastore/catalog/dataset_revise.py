@@ -49,7 +49,7 @@ async def revise_dataset(
     """
     access = await lock_access(tx, revision.key)
     require_update(actor, access, settings, _OPERATION, f"dataset {access.id}")
-    document = show_dataset(await load_dataset(tx.connection, access.id), site_url)
+    document = show_dataset(await load_dataset(tx.connection, access.id), site_url, actor=actor)
     different = mismatches(document, revision.match)
     for path, wanted in revision.match_at.items():
         different += mismatches_at(document, path, wanted)

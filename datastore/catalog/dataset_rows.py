@@ -9,8 +9,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from datastore.accounts.actor import ANONYMOUS, Actor
 from datastore.accounts.images import image_display_url
-from datastore.accounts.permissions import DatasetAccess
+from datastore.accounts.permissions import DatasetAccess, may_read_dataset
 from datastore.catalog import dates, licenses
 from datastore.catalog.resource_rows import Resource, decode_row, show_resource
 from datastore.errors import NotFound
@@ -49,11 +50,12 @@ class Relationship(msgspec.Struct, frozen=True):
     object_id: str
     type: str
     comment: str
+    other: DatasetAccess
+    """Who may see the other one of the two."""
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
-    """A dataset with its resources (active ones, in order), tags and groups (both by name), and its relationships to
-    datasets that everybody may see."""
+    """A dataset with its resources (active ones, in order), tags and groups (both by name), and relationships."""
 
     id: str
     name: str
@@ -88,7 +90,9 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
         return DatasetAccess(self.id, self.name, self.owner_org, self.private, self.state, self.creator_user_id)
 
 
-_LOAD = """
+_ACCESS_COLUMNS = "SELECT id, name, owner_org, private, state, creator_user_id FROM datastore.datasets"
+
+_LOAD = f"""
     SELECT row_to_json(found)
     FROM (
         SELECT dataset.*,
@@ -115,15 +119,21 @@ _LOAD = """
                ) AS groups,
                (
                    SELECT coalesce(json_agg(relationship ORDER BY relationship.id), '[]')
-                   FROM datastore.relationships AS relationship
-                   JOIN datastore.datasets AS other ON other.id = relationship.object_id
-                   WHERE relationship.subject_id = dataset.id AND other.state = 'active' AND NOT other.private
+                   FROM (
+                       SELECT found.*, row_to_json(other) AS other
+                       FROM datastore.relationships AS found
+                       CROSS JOIN LATERAL ({_ACCESS_COLUMNS} WHERE id = found.object_id) AS other
+                       WHERE found.subject_id = dataset.id
+                   ) AS relationship
                ) AS as_subject,
                (
                    SELECT coalesce(json_agg(relationship ORDER BY relationship.id), '[]')
-                   FROM datastore.relationships AS relationship
-                   JOIN datastore.datasets AS other ON other.id = relationship.subject_id
-                   WHERE relationship.object_id = dataset.id AND other.state = 'active' AND NOT other.private
+                   FROM (
+                       SELECT found.*, row_to_json(other) AS other
+                       FROM datastore.relationships AS found
+                       CROSS JOIN LATERAL ({_ACCESS_COLUMNS} WHERE id = found.subject_id) AS other
+                       WHERE found.object_id = dataset.id
+                   ) AS relationship
                ) AS as_object
         FROM datastore.datasets AS dataset
         JOIN unnest($1::text[]) WITH ORDINALITY AS wanted (id, place) ON wanted.id = dataset.id
@@ -136,11 +146,7 @@ _ID = """
     SELECT id FROM datastore.datasets WHERE id = $1 OR name = $1 ORDER BY id = $1 DESC LIMIT 1
 """
 
-_ACCESS = """
-    SELECT id, name, owner_org, private, state, creator_user_id
-    FROM datastore.datasets WHERE id = ANY ($1::text[])
-    ORDER BY id
-"""
+_ACCESS = f"{_ACCESS_COLUMNS} WHERE id = ANY ($1::text[]) ORDER BY id"
 
 
 async def load_datasets(connection: asyncpg.Connection | asyncpg.Pool, ids: Sequence[str]) -> list[Dataset]:
@@ -188,8 +194,13 @@ async def load_access(tx: Transaction, ids: Sequence[str]) -> list[DatasetAccess
     return [DatasetAccess(*row) for row in await tx.connection.fetch(_ACCESS, ids)]
 
 
-def show_dataset(dataset: Dataset, site_url: str, include_plugin_data: bool = False) -> dict[str, Any]:
-    """The dataset as the API shows it; ``site_url`` is the base of its links."""
+def show_dataset(
+    dataset: Dataset, site_url: str, include_plugin_data: bool = False, actor: Actor = ANONYMOUS
+) -> dict[str, Any]:
+    """The dataset as the API shows it; ``site_url`` is the base of its links.
+
+    Of its relationships those with datasets that ``actor`` may see.
+    """
     license = licenses.find(dataset.license_id)
     shown = {
         "id": dataset.id,
@@ -219,8 +230,8 @@ def show_dataset(dataset: Dataset, site_url: str, include_plugin_data: bool = Fa
         "tags": [_show_tag(tag) for tag in dataset.tags],
         "groups": [_show_group(group, site_url) for group in dataset.groups],
         "extras": [{"key": key, "value": value} for key, value in sorted(dataset.extras.items())],
-        "relationships_as_subject": [_show_relationship(found) for found in dataset.as_subject],
-        "relationships_as_object": [_show_relationship(found) for found in dataset.as_object],
+        "relationships_as_subject": _show_relationships(dataset.as_subject, actor),
+        "relationships_as_object": _show_relationships(dataset.as_object, actor),
     }
     if license and license.url:
         shown["license_url"] = license.url
@@ -265,12 +276,16 @@ def _show_group(group: Group, site_url: str) -> dict[str, Any]:
     }
 
 
-def _show_relationship(relationship: Relationship) -> dict[str, Any]:
-    return {
-        "id": relationship.id,
-        "subject_package_id": relationship.subject_id,
-        "object_package_id": relationship.object_id,
-        "type": relationship.type,
-        "comment": relationship.comment,
-        "state": "active",
-    }
+def _show_relationships(relationships: Sequence[Relationship], actor: Actor) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": relationship.id,
+            "subject_package_id": relationship.subject_id,
+            "object_package_id": relationship.object_id,
+            "type": relationship.type,
+            "comment": relationship.comment,
+            "state": "active",
+        }
+        for relationship in relationships
+        if may_read_dataset(actor, relationship.other)
+    ]

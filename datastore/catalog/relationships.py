@@ -72,7 +72,6 @@ _LIST = """
                            ELSE relationship.subject_id END
     WHERE $1 IN (relationship.subject_id, relationship.object_id)
           AND ($2::text IS NULL OR other.id = $2)
-          AND other.state <> 'deleted'
           AND datastore.may_read(other, $3, $4, $5)
     ORDER BY other.name COLLATE "C", relationship.type, forward
 """

@@ -15,6 +15,10 @@ from datastore.actions.services import Services
 from datastore.errors import NotFound, StructureError, ValidationError
 from tests.catalog.samples import ActionCall, full, unique
 
+PATHS = [
+    "match__notes", "match__resources__0", "match____", "update__", "update__resources__0__size", "update__tags",
+    "update__resources__-1", "update__extras__extend", "update__extras__0__key", "update__title__x",
+]  # fmt: skip
 scalars = (
     st.none()
     | st.booleans()
@@ -103,6 +107,28 @@ async def test_resources_of_package_create(
     if created is not None:
         assert len(created["resources"]) == 2
         assert await run("package_update", Call(services, sysadmin, "http://test"), created) == created
+
+
+@given(
+    match=anything,
+    update=dataset_fields | anything,
+    paths=st.dictionaries(
+        st.sampled_from(PATHS),
+        anything,
+        max_size=3,
+    ),
+    filter=anything | st.lists(st.sampled_from(["-*", "+title", "-resources__*__url", "-tags__0", "+", "-__", "x"])),
+)
+async def test_package_revise(
+    services: Services, sysadmin: Any, organization: str, match: Any, update: Any, paths: dict[str, Any], filter: Any
+) -> None:
+    call = Call(services, sysadmin, "http://test")
+    before = await run("package_create", call, full(organization))
+    match = {**match, "id": before["id"]} if isinstance(match, dict) else {"id": before["id"]}
+    request = {"match": match, "update": update, "filter": filter, **paths}
+    after = await attempt(services, sysadmin, "package_revise", request)
+    shown = await run("package_show", call, {"id": before["id"]})
+    assert shown == (before if after is None else after["package"])
 
 
 async def test_large_and_odd_texts_come_back(call: ActionCall, organization: str) -> None:

@@ -90,6 +90,9 @@ async def test_nothing_is_seen_of_a_private_dataset(call: ActionCall, services: 
     assert await call("package_relationships_list", actor=member, id=a) == [made]
     assert await call("package_relationships_list", actor=ANONYMOUS, id=a) == []
     assert (await call("package_show", actor=ANONYMOUS, id=a))["relationships_as_subject"] == []
+    assert len((await call("package_show", actor=member, id=a))["relationships_as_subject"]) == 1
+    listed = await call("current_package_list_with_resources", actor=member)
+    assert [item["relationships_as_subject"] for item in listed if item["name"] == a] == [[]]
     with pytest.raises(NotAuthorized):
         await call("package_relationships_list", actor=ANONYMOUS, id=a, id2=b)
     with pytest.raises(NotAuthorized):
