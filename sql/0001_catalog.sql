@@ -135,13 +135,6 @@ CREATE TABLE datastore.tags (
     CONSTRAINT tags_name_key UNIQUE NULLS NOT DISTINCT (name, vocabulary_id)
 );
 
-CREATE TABLE datastore.dataset_tags (
-    dataset_id text NOT NULL REFERENCES datastore.datasets (id) ON DELETE CASCADE,
-    tag_id text NOT NULL REFERENCES datastore.tags (id) ON DELETE CASCADE,
-    PRIMARY KEY (dataset_id, tag_id)
-);
-CREATE INDEX ON datastore.dataset_tags (tag_id);
-
 -- "subject <type> object". Of each pair of types that say the same from the two sides, the forward one is stored.
 CREATE TABLE datastore.relationships (
     id text PRIMARY KEY,
@@ -195,6 +188,13 @@ CREATE TABLE datastore.config_options (
     key text PRIMARY KEY,
     value text NOT NULL
 );
+
+CREATE TABLE datastore.dataset_tags (
+    dataset_id text NOT NULL REFERENCES datastore.datasets (id) ON DELETE CASCADE,
+    tag_id text NOT NULL REFERENCES datastore.tags (id) ON DELETE CASCADE,
+    PRIMARY KEY (dataset_id, tag_id)
+);
+CREATE INDEX ON datastore.dataset_tags (tag_id);
 
 -- Who may see a dataset, for lists: the same rule as may_read_dataset() in datastore/accounts/permissions.py.
 CREATE FUNCTION datastore.may_read(

@@ -17,6 +17,7 @@ _FIND = """
     SELECT id, name FROM datastore.groups
     WHERE (id = ANY ($1::text[]) OR name = ANY ($1::text[])) AND NOT is_organization AND state = 'active'
     ORDER BY name COLLATE "C"
+    FOR KEY SHARE
 """
 
 _REMOVE = """
