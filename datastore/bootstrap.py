@@ -17,6 +17,7 @@ import pydantic
 from datastore.accounts.tokens import ensure_sysadmin
 from datastore.accounts.users import NewUser, create_user
 from datastore.actions.services import Services
+from datastore.catalog.licenses import LicensesError
 from datastore.postgres.database import Transaction, connect_as_owner
 from datastore.postgres.embedded import EmbeddedPostgres
 from datastore.postgres.migrate import migrate, migrations
@@ -174,12 +175,15 @@ async def check_prepared(server: Server, settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def opened(server: Server, settings: Settings) -> AsyncIterator[Services]:
-    """The services of this process. Raises :class:`StartError` if the read-only roles cannot log in."""
+    """The services of this process. Raises :class:`StartError` if the read-only roles cannot log in, or the list of
+    licences cannot be read."""
     try:
         services = await Services.open(server.dsn, settings)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
         altered = re.sub("^CREATE", "ALTER", roles_sql(settings), flags=re.MULTILINE)
         raise StartError(_roles_help(settings, altered)) from None
+    except LicensesError as error:
+        raise StartError(f"DATASTORE_LICENSES_GROUP_URL: {settings.licenses_group_url} {error}.") from None
     try:
         yield services
     finally:

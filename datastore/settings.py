@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     site_description: str = Field("", description="One sentence about the site.")
     site_id: str = Field("default", description="Name of the hidden internal user.")
     locale_default: str = Field("en", description="Default language of the site.")
+    licenses_group_url: str | None = Field(
+        None,
+        description="File or http(s) address of a JSON list of the licences that datasets may have, instead of the "
+        "built-in ones; read at the start.",
+    )
+    default_views: str = Field(
+        "datatables_view image_view text_view pdf_view webpage_view video_view audio_view geojson_view",
+        description="Types of views, separated by spaces, that a resource gets by itself where they suit it.",
+    )
     error_emails_to: str | None = Field(None, description="Address shown for error reports.")
     sysadmin_token: str | None = Field(
         None,

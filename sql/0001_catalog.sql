@@ -143,17 +143,77 @@ CREATE TABLE datastore.resources (
 );
 CREATE INDEX ON datastore.resources (dataset_id, position);
 
+-- A controlled list of tags.
+CREATE TABLE datastore.vocabularies (
+    id text PRIMARY KEY,
+    name text NOT NULL CONSTRAINT vocabularies_name_key UNIQUE
+);
+
 CREATE TABLE datastore.tags (
     id text PRIMARY KEY,
     name text NOT NULL,
     -- Null: a free tag.
-    vocabulary_id text,
+    vocabulary_id text REFERENCES datastore.vocabularies (id) ON DELETE CASCADE,
     CONSTRAINT tags_name_key UNIQUE NULLS NOT DISTINCT (name, vocabulary_id)
 );
 
+-- "subject <type> object". Of each pair of types that say the same from the two sides, the forward one is stored.
+CREATE TABLE datastore.relationships (
+    id text PRIMARY KEY,
+    subject_id text NOT NULL REFERENCES datastore.datasets (id) ON DELETE CASCADE,
+    object_id text NOT NULL REFERENCES datastore.datasets (id) ON DELETE CASCADE,
+    type text NOT NULL CHECK (type IN ('depends_on', 'derives_from', 'links_to', 'child_of')),
+    comment text NOT NULL DEFAULT '',
+    CONSTRAINT relationships_key UNIQUE (subject_id, object_id, type)
+);
+CREATE INDEX ON datastore.relationships (object_id);
+
+-- How a resource is shown: as a table, an image, a map …
+CREATE TABLE datastore.resource_views (
+    id text PRIMARY KEY,
+    resource_id text NOT NULL REFERENCES datastore.resources (id) ON DELETE CASCADE,
+    position integer NOT NULL,
+    view_type text NOT NULL,
+    title text NOT NULL,
+    description text,
+    -- The keys that the type of view knows.
+    config jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX ON datastore.resource_views (resource_id, position);
+
+-- What a task (a loader, a harvester …) last did with an object. The value and the error are the task's own.
+CREATE TABLE datastore.task_statuses (
+    id text PRIMARY KEY,
+    entity_id text NOT NULL,
+    entity_type text NOT NULL,
+    task_type text NOT NULL,
+    key text NOT NULL,
+    value text,
+    state text,
+    error text,
+    last_updated timestamp,
+    CONSTRAINT task_statuses_key UNIQUE (entity_id, task_type, key)
+);
+
+-- Translations of what people wrote: titles, tags, descriptions.
+CREATE TABLE datastore.term_translations (
+    -- A term may be longer than an index takes.
+    term_hash text GENERATED ALWAYS AS (md5(term)) STORED,
+    term text NOT NULL,
+    lang_code text NOT NULL,
+    term_translation text NOT NULL,
+    PRIMARY KEY (term_hash, lang_code)
+);
+
+-- Options of the site that sysadmins changed while it runs; they go before the settings.
+CREATE TABLE datastore.config_options (
+    key text PRIMARY KEY,
+    value text NOT NULL
+);
+
 CREATE TABLE datastore.dataset_tags (
-    dataset_id text NOT NULL REFERENCES datastore.datasets (id),
-    tag_id text NOT NULL REFERENCES datastore.tags (id),
+    dataset_id text NOT NULL REFERENCES datastore.datasets (id) ON DELETE CASCADE,
+    tag_id text NOT NULL REFERENCES datastore.tags (id) ON DELETE CASCADE,
     PRIMARY KEY (dataset_id, tag_id)
 );
 CREATE INDEX ON datastore.dataset_tags (tag_id);

@@ -139,6 +139,13 @@ def may_see_users(actor: Actor, settings: Settings) -> bool:
     return settings.public_user_details or actor.sysadmin or not actor.anonymous
 
 
+def require_sysadmin(actor: Actor, action_name: str) -> None:
+    """Raise :class:`NotAuthorized` for everybody but sysadmins."""
+    require_login(actor, action_name)
+    if not actor.sysadmin:
+        raise NotAuthorized(f"User {actor.name} not authorized to perform {action_name}")
+
+
 def require_login(actor: Actor, action_name: str) -> None:
     """Raise :class:`NotAuthorized` for the anonymous visitor. The internal sysadmin, who has no id, may pass."""
     if actor.anonymous and not actor.sysadmin:

@@ -1,9 +1,14 @@
 """The operations by their public names. Importing this package registers all of them."""
 
 from datastore.actions import (  # noqa: F401
+    config_options,
     datasets,
+    datasets_many,
+    datasets_revise,
     licenses,
     people,
+    relationships,
+    resource_views,
     resources,
     site,
     tables_analysis,
@@ -12,4 +17,7 @@ from datastore.actions import (  # noqa: F401
     tables_sql,
     tables_triggers,
     tables_write,
+    task_statuses,
+    translations,
+    vocabularies,
 )

@@ -46,11 +46,15 @@ class DatasetFields(Sent):
     state: AnyText = Field(None, description="`active`, `draft` or `deleted`.")
     private: Boolean = Field(False, description="Only members of the owning organization see it.")
     owner_org: AnyText = Field(None, description="Id or name of the organization that owns it.")
-    tags: Objects = Field(None, description="List of `{name}`.")
+    tags: Objects = Field(None, description="List of `{name}`, and `vocabulary_id` for a tag of a vocabulary.")
     tag_string: AnyText = Field(None, description="Tags as one comma-separated text, besides `tags`.")
     extras: Objects = Field(None, description="List of `{key, value}`: further metadata. Keys are unique.")
     groups: Objects = Field(None, description="List of `{id}` or `{name}`: the groups that collect it.")
     resources: Objects = Field(None, description="List of resources; see resource_create for their fields.")
+    relationships_as_subject: Objects = Field(
+        None, description="At creation: relationships that a dump shows; those that exist stay as they are."
+    )
+    relationships_as_object: Objects = Field(None, description="The same, seen from the other side.")
     plugin_data: Object = Field(None, description="Data of integrations; sysadmins only.")
     metadata_modified: AnyDate = Field(None, description="Time of the last change; sysadmins only, else now.")
 
@@ -66,7 +70,7 @@ class ResourceFields(Sent):
     format: AnyText = Field(None, description="Format, such as `CSV`; guessed from the address at creation.")
     hash: AnyText = Field(None, description="Checksum of the data.")
     resource_type: AnyText = Field(None, description="Kind of resource, such as `file` or `api`.")
-    mimetype: AnyText = Field(None, description="MIME type.")
+    mimetype: AnyText = Field(None, description="MIME type; guessed from the address at creation.")
     mimetype_inner: AnyText = Field(None, description="MIME type of what is inside a container.")
     size: AnyNumber = Field(None, description="Size in bytes.")
     created: AnyDate = Field(None, description="Time of creation, ISO 8601 in UTC; now by default.")

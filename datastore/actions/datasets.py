@@ -78,7 +78,8 @@ async def package_show(call: Call, parameters: PackageShow) -> dict[str, Any]:
     """A dataset with its resources, tags, groups and extras."""
     dataset = await load_dataset(call.services.database.owner, _key(parameters.id or parameters.name_or_id))
     require_read(call.actor, dataset.access, "package_show", f"dataset {dataset.id}")
-    return show_dataset(dataset, call.site_url, parameters.include_plugin_data and call.actor.sysadmin)
+    with_plugin_data = parameters.include_plugin_data and call.actor.sysadmin
+    return show_dataset(dataset, call.site_url, with_plugin_data, call.actor)
 
 
 @action(PackageUpdate)
@@ -138,4 +139,4 @@ def _key(value: str | None) -> str:
 
 def _written(call: Call, dataset: Dataset) -> dict[str, Any]:
     call.changed_entities["packages"] = [dataset.id]
-    return show_dataset(dataset, call.site_url)
+    return show_dataset(dataset, call.site_url, actor=call.actor)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from datastore.accounts.tokens import Tokens
+from datastore.catalog import licenses
+from datastore.catalog.site.options import Options
 from datastore.postgres.database import Database
 from datastore.settings import Settings
 from datastore.sqlgate.run import Sql
@@ -24,15 +27,20 @@ class Services:
     maintenance: Maintenance
     statistics: Statistics
     sql: Sql
+    options: Options
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> Services:
-        """Connect to the database (``dsn`` is the owner's address). Raises what asyncpg raises if it cannot."""
+        """Connect to the database (``dsn`` is the owner's address). Raises what asyncpg raises if it cannot, and
+        :class:`LicensesError`."""
+        if settings.licenses_group_url:
+            licenses.use(await asyncio.to_thread(licenses.load, settings.licenses_group_url))
         database = await Database.connect(dsn, settings)
         maintenance = Maintenance(dsn, database)
         schemas = Schemas(database)
         sql = Sql(database, schemas)
-        return cls(settings, database, schemas, Tokens(database), maintenance, Statistics(database), sql)
+        tokens, statistics, options = Tokens(database), Statistics(database), Options(database)
+        return cls(settings, database, schemas, tokens, maintenance, statistics, sql, options)
 
     async def close(self) -> None:
         """Stop the background work, then close every connection after the statements in flight."""

@@ -40,9 +40,10 @@ async def site_read(_call: Call, _parameters: SiteRead) -> bool:
 async def status_show(call: Call, _parameters: StatusShow) -> dict[str, Any]:
     """The site's title, description and address, and the versions of its API and of the program."""
     settings = call.settings
+    options = await call.services.options.all()
     return {
-        "site_title": settings.site_title,
-        "site_description": settings.site_description,
+        "site_title": options["ckan.site_title"],
+        "site_description": options["ckan.site_description"],
         "site_url": call.site_url,
         "error_emails_to": settings.error_emails_to,
         "locale_default": settings.locale_default,

@@ -110,9 +110,11 @@ async def _with_schema(
             asyncpg.UndefinedTableError,
             asyncpg.InvalidSchemaNameError,
             *STALE_SCHEMA,
-        ):
+        ) as error:
             # Another worker may have changed the table a moment ago: if so, once more with what is there now.
             fresh = await call.services.schemas.fresh(name)
+            if fresh is None and isinstance(error, asyncpg.PostgresError):
+                raise _not_found(name) from None
             if fresh is None or fresh == schema:
                 raise
             schema = fresh

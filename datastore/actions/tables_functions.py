@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BeforeValidator, Field
 
-from datastore.accounts.permissions import require_login
+from datastore.accounts.permissions import require_login, require_sysadmin
 from datastore.actions.parameters import (
     MISSING,
     Boolean,
@@ -22,7 +22,7 @@ from datastore.actions.parameters import (
 from datastore.actions.registry import Call, action, encode
 from datastore.actions.table_access import check_update, writable
 from datastore.catalog.resource_rows import find_resource
-from datastore.errors import NotAuthorized, StructureError, ValidationError
+from datastore.errors import StructureError, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.tables import functions, sequences, triggers
 from datastore.tables.schema import TableSchema, Trigger
@@ -200,20 +200,13 @@ class DatastoreMakePublic(OfResource):
     resource_id: RequiredText = Field(description="The resource; `id` means the same.")
 
 
-def require_sysadmin(call: Call, action_name: str) -> None:
-    """Raise :class:`NotAuthorized` unless a sysadmin asks."""
-    require_login(call.actor, action_name)
-    if not call.actor.sysadmin:
-        raise NotAuthorized(f"User {call.actor.name} not authorized to perform {action_name}")
-
-
 @action(DatastoreFunctionCreate)
 async def datastore_function_create(call: Call, parameters: DatastoreFunctionCreate) -> None:
     """Make a function, to be named in `triggers` of datastore_create. Sysadmins only.
 
     It runs as a role that can read and write the rows of tables and nothing else, wherever it is used.
     """
-    require_sysadmin(call, "datastore_function_create")
+    require_sysadmin(call.actor, "datastore_function_create")
     has_output = any(argument.mode != "in" for argument in parameters.arguments)
     result = parameters.rettype or (None if has_output else "void")
 
@@ -228,14 +221,14 @@ async def datastore_function_create(call: Call, parameters: DatastoreFunctionCre
 @action(DatastoreFunctionDelete)
 async def datastore_function_delete(call: Call, parameters: DatastoreFunctionDelete) -> None:
     """Delete a function that no trigger uses. Sysadmins only."""
-    require_sysadmin(call, "datastore_function_delete")
+    require_sysadmin(call.actor, "datastore_function_delete")
     await call.services.database.write(lambda tx: functions.delete_function(tx, parameters.name, parameters.if_exists))
 
 
 @action(DatastoreSequenceCreate)
 async def datastore_sequence_create(call: Call, parameters: DatastoreSequenceCreate) -> None:
     """Make a sequence, from which functions take numbers by `nextval('name')`. Sysadmins only."""
-    require_sysadmin(call, "datastore_sequence_create")
+    require_sysadmin(call.actor, "datastore_sequence_create")
     await call.services.database.write(
         lambda tx: sequences.create_sequence(tx, parameters.name, parameters.if_not_exists, parameters.last_value)
     )
@@ -244,14 +237,14 @@ async def datastore_sequence_create(call: Call, parameters: DatastoreSequenceCre
 @action(DatastoreSequenceDelete)
 async def datastore_sequence_delete(call: Call, parameters: DatastoreSequenceDelete) -> None:
     """Delete a sequence. Sysadmins only."""
-    require_sysadmin(call, "datastore_sequence_delete")
+    require_sysadmin(call.actor, "datastore_sequence_delete")
     await call.services.database.write(lambda tx: sequences.delete_sequence(tx, parameters.name, parameters.if_exists))
 
 
 @action(DatastoreSequenceNext)
 async def datastore_sequence_next(call: Call, parameters: DatastoreSequenceNext) -> int:
     """Take the next number of a sequence. Sysadmins only."""
-    require_sysadmin(call, "datastore_sequence_next")
+    require_sysadmin(call.actor, "datastore_sequence_next")
     return await call.services.database.write(lambda tx: sequences.next_value(tx, parameters.name))
 
 
@@ -261,7 +254,7 @@ async def datastore_run_triggers(call: Call, parameters: DatastoreRunTriggers) -
 
     All rows or, if a trigger refuses one, none. Sysadmins only.
     """
-    require_sysadmin(call, "datastore_run_triggers")
+    require_sysadmin(call.actor, "datastore_run_triggers")
 
     async def work(table: TableSchema) -> int:
         return await call.services.database.write(lambda tx: triggers.run_triggers(tx, table), call.actor.name)

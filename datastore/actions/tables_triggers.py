@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 from pydantic import Field
 
+from datastore.accounts.permissions import require_sysadmin
 from datastore.actions.parameters import OfResource, Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
 from datastore.actions.table_access import writable
-from datastore.actions.tables_functions import Name, require_sysadmin
+from datastore.actions.tables_functions import Name
 from datastore.catalog.resource_rows import find_resource
 from datastore.catalog.resources import create_resource, set_datastore_active
 from datastore.errors import ValidationError
@@ -75,7 +76,7 @@ async def datastore_trigger_install(call: Call, parameters: DatastoreTriggerInst
 
     Sysadmins only. datastore_function_delete removes it.
     """
-    require_sysadmin(call, "datastore_trigger_install")
+    require_sysadmin(call.actor, "datastore_trigger_install")
     await call.services.database.write(lambda tx: library.install(tx, parameters.name))
 
 
@@ -86,7 +87,7 @@ async def datastore_history_create(call: Call, parameters: DatastoreHistoryCreat
     The result is the new resource. Its table has the columns `changed_at`, `changed_by` (a user's name), `operation`
     (`update` or `delete`), `record_id` (the `_id`) and `record`. Nobody can write it.
     """
-    require_sysadmin(call, "datastore_history_create")
+    require_sysadmin(call.actor, "datastore_history_create")
 
     async def work(table: TableSchema) -> dict[str, Any]:
         async def transaction(tx: Transaction) -> dict[str, Any]:
@@ -127,7 +128,7 @@ async def _create_history(tx: Transaction, call: Call, source: TableSchema, name
 @action(DatastoreHistoryDelete)
 async def datastore_history_delete(call: Call, parameters: DatastoreHistoryDelete) -> None:
     """Keep the history of a table no longer; what it has stays, as a resource like any other. Sysadmins only."""
-    require_sysadmin(call, "datastore_history_delete")
+    require_sysadmin(call.actor, "datastore_history_delete")
 
     async def work(table: TableSchema) -> None:
         async def transaction(tx: Transaction) -> None:

@@ -12,15 +12,12 @@ from datastore.errors import NotFound
 from datastore.postgres.database import Transaction
 from datastore.validation import Problems, objects, required_text
 
+# In the order of the groups' names; a key may be spelt like the id of one group and the name of another: the id wins.
 _FIND = """
-    SELECT id FROM datastore.groups
-    WHERE (id = $1 OR name = $1) AND NOT is_organization AND state = 'active'
-    ORDER BY id = $1 DESC LIMIT 1
+    SELECT id, name FROM datastore.groups
+    WHERE (id = ANY ($1::text[]) OR name = ANY ($1::text[])) AND NOT is_organization AND state = 'active'
+    ORDER BY name COLLATE "C"
     FOR KEY SHARE
-"""
-
-_ORDER = """
-    SELECT id FROM datastore.groups WHERE id = ANY ($1::text[]) ORDER BY name COLLATE "C"
 """
 
 _REMOVE = """
@@ -43,22 +40,23 @@ async def resolve_groups(
     Raises :class:`NotFound` for an unknown group, and :class:`NotAuthorized` unless the actor may add to each that is
     not in ``before``.
     """
-    found = set()
-    nested = []
-    for group in objects("groups", data.get("groups")):
-        problem = Problems()
-        nested.append(problem)
-        key = problem.check("id", required_text, group.get("id") or group.get("name"), "")
-        if problem.fields:
-            continue
-        group_id = await tx.connection.fetchval(_FIND, key)
-        if group_id is None:
-            raise NotFound("Group")
-        if group_id not in before and not has_permission(actor, group_id, "manage_group"):
-            raise refusal(actor, "manage_group", f"group {group_id}")
-        found.add(group_id)
+    given = objects("groups", data.get("groups"))
+    nested = [Problems() for _ in given]
+    keys = [
+        problem.check("id", required_text, group.get("id") or group.get("name"), "")
+        for group, problem in zip(given, nested, strict=True)
+    ]
     problems.nested("groups", nested)
-    return tuple([row["id"] for row in await tx.connection.fetch(_ORDER, list(found))] if found else ())
+    wanted = {key for key in keys if key}
+    rows = await tx.connection.fetch(_FIND, list(wanted)) if wanted else []
+    ids = {row["name"]: row["id"] for row in rows} | {row["id"]: row["id"] for row in rows}
+    if not wanted <= ids.keys():
+        raise NotFound("Group")
+    chosen = {ids[key] for key in wanted}
+    for group_id in chosen.difference(before):
+        if not has_permission(actor, group_id, "manage_group"):
+            raise refusal(actor, "manage_group", f"group {group_id}")
+    return tuple(row["id"] for row in rows if row["id"] in chosen)
 
 
 async def set_groups(tx: Transaction, dataset_id: str, group_ids: Sequence[str]) -> None:

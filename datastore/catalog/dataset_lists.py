@@ -7,6 +7,9 @@ import asyncpg
 from datastore.accounts.actor import Actor
 from datastore.catalog.dataset_rows import Dataset, load_datasets
 
+MAX_DATASETS = 1000
+"""Most datasets in one answer."""
+
 _NAMES = """
     SELECT dataset.name
     FROM datastore.datasets AS dataset
@@ -15,6 +18,13 @@ _NAMES = """
           AND ($5 OR NOT dataset.private)
     ORDER BY dataset.name COLLATE "C"
     LIMIT $6 OFFSET $7
+"""
+
+_CURRENT = """
+    SELECT id FROM datastore.datasets
+    WHERE state = 'active' AND NOT private
+    ORDER BY metadata_modified DESC, id
+    LIMIT $1 OFFSET $2
 """
 
 _BY_OWNER = """
@@ -48,6 +58,12 @@ async def dataset_names(
     states = ["active", *(["draft"] if drafts else []), *(["deleted"] if deleted else [])]
     rows = await pool.fetch(_NAMES, *actor.who, states, private, limit, offset)
     return [row["name"] for row in rows]
+
+
+async def current_datasets(pool: asyncpg.Pool, limit: int, offset: int) -> list[Dataset]:
+    """The active public datasets, latest change first."""
+    rows = await pool.fetch(_CURRENT, limit, offset)
+    return await load_datasets(pool, [row["id"] for row in rows])
 
 
 async def datasets_of_organization(pool: asyncpg.Pool, actor: Actor, group_id: str, limit: int) -> list[Dataset]:

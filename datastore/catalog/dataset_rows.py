@@ -9,8 +9,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from datastore.accounts.actor import ANONYMOUS, Actor
 from datastore.accounts.images import image_display_url
-from datastore.accounts.permissions import DatasetAccess
+from datastore.accounts.permissions import DatasetAccess, may_read_dataset
 from datastore.catalog import dates, licenses
 from datastore.catalog.resource_rows import Resource, decode_row, show_resource
 from datastore.errors import NotFound
@@ -41,8 +42,20 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
+class Relationship(msgspec.Struct, frozen=True):
+    """What one dataset is to another: ``subject <type> object``."""
+
+    id: str
+    subject_id: str
+    object_id: str
+    type: str
+    comment: str
+    other: DatasetAccess
+    """Who may see the other one of the two."""
+
+
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
-    """A dataset with its resources (active ones, in order), tags and groups (both by name)."""
+    """A dataset with its resources (active ones, in order), tags and groups (both by name), and relationships."""
 
     id: str
     name: str
@@ -68,6 +81,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     resources: tuple[Resource, ...] = ()
     tags: tuple[Tag, ...] = ()
     groups: tuple[Group, ...] = ()
+    as_subject: tuple[Relationship, ...] = ()
+    as_object: tuple[Relationship, ...] = ()
 
     @property
     def access(self) -> DatasetAccess:
@@ -75,7 +90,9 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
         return DatasetAccess(self.id, self.name, self.owner_org, self.private, self.state, self.creator_user_id)
 
 
-_LOAD = """
+_ACCESS_COLUMNS = "SELECT id, name, owner_org, private, state, creator_user_id FROM datastore.datasets"
+
+_LOAD = f"""
     SELECT row_to_json(found)
     FROM (
         SELECT dataset.*,
@@ -99,7 +116,25 @@ _LOAD = """
                    FROM datastore.members AS member
                    JOIN datastore.groups AS grp ON grp.id = member.group_id
                    WHERE member.table_name = 'package' AND member.table_id = dataset.id AND grp.state = 'active'
-               ) AS groups
+               ) AS groups,
+               (
+                   SELECT coalesce(json_agg(relationship ORDER BY relationship.id), '[]')
+                   FROM (
+                       SELECT found.*, row_to_json(other) AS other
+                       FROM datastore.relationships AS found
+                       CROSS JOIN LATERAL ({_ACCESS_COLUMNS} WHERE id = found.object_id) AS other
+                       WHERE found.subject_id = dataset.id
+                   ) AS relationship
+               ) AS as_subject,
+               (
+                   SELECT coalesce(json_agg(relationship ORDER BY relationship.id), '[]')
+                   FROM (
+                       SELECT found.*, row_to_json(other) AS other
+                       FROM datastore.relationships AS found
+                       CROSS JOIN LATERAL ({_ACCESS_COLUMNS} WHERE id = found.subject_id) AS other
+                       WHERE found.object_id = dataset.id
+                   ) AS relationship
+               ) AS as_object
         FROM datastore.datasets AS dataset
         JOIN unnest($1::text[]) WITH ORDINALITY AS wanted (id, place) ON wanted.id = dataset.id
         ORDER BY wanted.place
@@ -111,7 +146,7 @@ _ID = """
     SELECT id FROM datastore.datasets WHERE id = $1 OR name = $1 ORDER BY id = $1 DESC LIMIT 1
 """
 
-_ACCESS = "SELECT id, name, owner_org, private, state, creator_user_id FROM datastore.datasets WHERE id = $1"
+_ACCESS = f"{_ACCESS_COLUMNS} WHERE id = ANY ($1::text[]) ORDER BY id"
 
 
 async def load_datasets(connection: asyncpg.Connection | asyncpg.Pool, ids: Sequence[str]) -> list[Dataset]:
@@ -143,14 +178,29 @@ async def lock_access(tx: Transaction, id_or_name: str) -> DatasetAccess:
 
     Raises :class:`NotFound`.
     """
-    row = await tx.connection.fetchrow(f"{_ACCESS} FOR NO KEY UPDATE", await dataset_id(tx.connection, id_or_name))
-    if row is None:
+    found = await lock_accesses(tx, [await dataset_id(tx.connection, id_or_name)])
+    if not found:
         raise NotFound("Dataset")
-    return DatasetAccess(*row)
+    return found[0]
 
 
-def show_dataset(dataset: Dataset, site_url: str, include_plugin_data: bool = False) -> dict[str, Any]:
-    """The dataset as the API shows it; ``site_url`` is the base of its links."""
+async def lock_accesses(tx: Transaction, ids: Sequence[str]) -> list[DatasetAccess]:
+    """:func:`lock_access` for many, always in one order; unknown ids are left out."""
+    return [DatasetAccess(*row) for row in await tx.connection.fetch(f"{_ACCESS} FOR NO KEY UPDATE", ids)]
+
+
+async def load_access(tx: Transaction, ids: Sequence[str]) -> list[DatasetAccess]:
+    """Who may see and change these datasets; unknown ids are left out."""
+    return [DatasetAccess(*row) for row in await tx.connection.fetch(_ACCESS, ids)]
+
+
+def show_dataset(
+    dataset: Dataset, site_url: str, include_plugin_data: bool = False, actor: Actor = ANONYMOUS
+) -> dict[str, Any]:
+    """The dataset as the API shows it; ``site_url`` is the base of its links.
+
+    Of its relationships those with datasets that ``actor`` may see.
+    """
     license = licenses.find(dataset.license_id)
     shown = {
         "id": dataset.id,
@@ -180,8 +230,8 @@ def show_dataset(dataset: Dataset, site_url: str, include_plugin_data: bool = Fa
         "tags": [_show_tag(tag) for tag in dataset.tags],
         "groups": [_show_group(group, site_url) for group in dataset.groups],
         "extras": [{"key": key, "value": value} for key, value in sorted(dataset.extras.items())],
-        "relationships_as_subject": [],
-        "relationships_as_object": [],
+        "relationships_as_subject": _show_relationships(dataset.as_subject, actor),
+        "relationships_as_object": _show_relationships(dataset.as_object, actor),
     }
     if license and license.url:
         shown["license_url"] = license.url
@@ -224,3 +274,18 @@ def _show_group(group: Group, site_url: str) -> dict[str, Any]:
         "display_name": group.title or group.name,
         "image_display_url": image_display_url(site_url, "group", group.image_url),
     }
+
+
+def _show_relationships(relationships: Sequence[Relationship], actor: Actor) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": relationship.id,
+            "subject_package_id": relationship.subject_id,
+            "object_package_id": relationship.object_id,
+            "type": relationship.type,
+            "comment": relationship.comment,
+            "state": "active",
+        }
+        for relationship in relationships
+        if may_read_dataset(actor, relationship.other)
+    ]

@@ -9,28 +9,21 @@ from typing import Any
 import msgspec
 import orjson
 
-from datastore.accounts.actor import CACHE_KIND as ACTOR_KIND
 from datastore.accounts.actor import Actor
-from datastore.accounts.permissions import (
-    has_permission,
-    may_create_dataset,
-    may_move_dataset,
-    refusal,
-    require_login,
-    require_update,
-)
+from datastore.accounts.permissions import may_create_dataset, require_login, require_update
 from datastore.catalog import dates
 from datastore.catalog.dataset_fields import dataset_type, overlay
 from datastore.catalog.dataset_groups import resolve_groups, set_groups
+from datastore.catalog.dataset_owner import changed_owner, owner_of_new
 from datastore.catalog.dataset_rows import Dataset, load_dataset, lock_access
+from datastore.catalog.dataset_writes import Written, finish
+from datastore.catalog.relationships import restore_relationships
 from datastore.catalog.resources import plan_resources, replace_resources
-from datastore.catalog.tags import check_tags, set_tags
+from datastore.catalog.tags import check_tags, key_of, set_tags
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
-from datastore.tables.schema import CACHE_KIND
-from datastore.tables.visibility import set_public
-from datastore.validation import Invalid, Problems, name, objects, required_text, uuid4
+from datastore.validation import Problems, name, objects, uuid4
 
 NAME_TAKEN = "That URL is already in use."
 ID_TAKEN = "Dataset id already exists"
@@ -64,14 +57,6 @@ _NAME_IS_TAKEN = """
 
 _FREE_NAME = "UPDATE datastore.datasets SET name = id WHERE name = $1 AND id <> $2 AND state = 'deleted'"
 
-# The share lock keeps the organization as it is until this transaction ends.
-_FIND_ORGANIZATION = """
-    SELECT id FROM datastore.groups
-    WHERE (id = $1 OR name = $1) AND is_organization AND state = 'active'
-    ORDER BY id = $1 DESC LIMIT 1
-    FOR SHARE
-"""
-
 
 async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data: Mapping[str, Any]) -> Dataset:
     """Create a dataset with its resources, tags and groups. Raises :class:`NotAuthorized`,
@@ -79,7 +64,7 @@ async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data
     if not may_create_dataset(actor, None, settings):
         require_login(actor, "package_create")
     problems = Problems()
-    owner_org = await _owner_of_new(tx, problems, actor, settings, data)
+    owner_org = await owner_of_new(tx, problems, actor, settings, data)
     now = dates.now()
     blank = Dataset(
         id=_given_id(problems, actor, data) or str(uuid.uuid4()),
@@ -94,16 +79,20 @@ async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data
     if not dataset.title:
         dataset = msgspec.structs.replace(dataset, title=dataset.name)
     _check_privacy(problems, dataset)
-    tags = check_tags(problems, data)
+    tags = await check_tags(tx, problems, data)
     resources = plan_resources(problems, dataset.id, (), objects("resources", data.get("resources")), now)
     groups = await resolve_groups(tx, problems, actor, data, ())
     await _claim_name(tx, problems, dataset)
     problems.raise_if_any()
     with taken(datasets_name_key=("name", NAME_TAKEN), datasets_pkey=("id", ID_TAKEN)):
         await tx.connection.execute(_INSERT, *_columns(dataset))
-    await set_tags(tx, dataset.id, tags)
-    await set_groups(tx, dataset.id, groups)
+    if tags:
+        await set_tags(tx, dataset.id, tags)
+    if groups:
+        await set_groups(tx, dataset.id, groups)
     await replace_resources(tx, dataset.id, (), resources, now)
+    await restore_relationships(tx, actor, dataset.access, data)
+    await finish(tx, [Written(None, dataset.access)])
     return await load_dataset(tx.connection, dataset.id)
 
 
@@ -132,11 +121,12 @@ async def update_dataset(
     dataset = msgspec.structs.replace(
         dataset,
         title=dataset.title or dataset.name,
-        owner_org=await _changed_owner(tx, problems, actor, settings, data, stored),
+        owner_org=await changed_owner(tx, problems, actor, settings, data, stored),
     )
     _check_privacy(problems, dataset)
-    old_tags = tuple(tag.name for tag in stored.tags)
-    tags = old_tags if merge and "tags" not in data and "tag_string" not in data else check_tags(problems, data)
+    tags = old_tags = tuple(sorted(key_of(tag) for tag in stored.tags))
+    if not merge or "tags" in data or "tag_string" in data:
+        tags = await check_tags(tx, problems, data)
     resources = stored.resources
     if "resources" in data:
         wanted = objects("resources", data["resources"])
@@ -150,12 +140,14 @@ async def update_dataset(
         return stored
     if dataset.metadata_modified == stored.metadata_modified:
         dataset = msgspec.structs.replace(dataset, metadata_modified=now)
-    await _store(tx, stored, dataset)
+    with taken(datasets_name_key=("name", NAME_TAKEN)):
+        await tx.connection.execute(_UPDATE, *_columns(dataset))
     if tags != old_tags:
         await set_tags(tx, dataset.id, tags)
     if groups != old_groups:
         await set_groups(tx, dataset.id, groups)
     await replace_resources(tx, dataset.id, stored.resources, resources, now)
+    await finish(tx, [Written(stored.access, dataset.access)])
     return await load_dataset(tx.connection, dataset.id)
 
 
@@ -168,17 +160,6 @@ async def delete_dataset(tx: Transaction, actor: Actor, settings: Settings, id_o
         tx, actor, settings, id_or_name, {"state": "deleted"}, merge=True, operation="package_delete"
     )
     return dataset.id
-
-
-async def _store(tx: Transaction, stored: Dataset, dataset: Dataset) -> None:
-    """Write the changed row, and what follows from it for those who may see it."""
-    with taken(datasets_name_key=("name", NAME_TAKEN)):
-        await tx.connection.execute(_UPDATE, *_columns(dataset))
-    if dataset.access.public != stored.access.public:
-        await set_public(tx, dataset.id, dataset.access.public)
-    if dataset.access != stored.access:
-        tx.changed(CACHE_KIND, dataset.id)
-        tx.changed(ACTOR_KIND, dataset.id)
 
 
 def _columns(dataset: Dataset) -> list[Any]:
@@ -214,60 +195,3 @@ async def _claim_name(tx: Transaction, problems: Problems, dataset: Dataset) -> 
 def _check_privacy(problems: Problems, dataset: Dataset) -> None:
     if dataset.private and dataset.owner_org is None and "owner_org" not in problems.fields:
         problems.add("private", "Datasets with no organization can't be private.")
-
-
-async def _owner_of_new(
-    tx: Transaction, problems: Problems, actor: Actor, settings: Settings, data: Mapping[str, Any]
-) -> str | None:
-    """The id of the organization that a new dataset goes to. Raises :class:`NotAuthorized`."""
-    if data.get("owner_org") in (None, ""):
-        may_create_somewhere = any(has_permission(actor, group, "create_dataset") for group in actor.roles)
-        if not (may_create_dataset(actor, None, settings) or may_create_somewhere):
-            raise refusal(actor, "package_create", "this site")
-        if not settings.create_unowned_dataset:
-            problems.add("owner_org", "An organization must be provided")
-        elif not may_create_dataset(actor, None, settings):
-            raise refusal(actor, "package_create", "this site")
-        return None
-    found = await _find_organization(tx, problems, data["owner_org"])
-    if found is not None and not may_create_dataset(actor, found, settings):
-        raise refusal(actor, "package_create", f"organization {found}")
-    return found
-
-
-async def _changed_owner(
-    tx: Transaction,
-    problems: Problems,
-    actor: Actor,
-    settings: Settings,
-    data: Mapping[str, Any],
-    stored: Dataset,
-) -> str | None:
-    """The owner after an update: kept if not sent or the same; otherwise the actor must be let into the new one."""
-    given = data.get("owner_org", stored.owner_org)
-    if given == stored.owner_org:
-        return stored.owner_org
-    if given in (None, "") and stored.owner_org is None:
-        return None
-    if given in (None, "") and not settings.create_unowned_dataset:
-        problems.add("owner_org", "An organization must be provided")
-        return None
-    found = None if given in (None, "") else await _find_organization(tx, problems, given)
-    if "owner_org" in problems.fields:
-        return found
-    if found != stored.owner_org and not may_move_dataset(actor, stored.access, settings):
-        problems.add("owner_org", "You cannot take this dataset out of its organization")
-    if found not in (None, stored.owner_org) and not may_create_dataset(actor, found, settings):
-        problems.add("owner_org", "You cannot add a dataset to this organization")
-    return found
-
-
-async def _find_organization(tx: Transaction, problems: Problems, given: Any) -> str | None:
-    try:
-        found: str | None = await tx.connection.fetchval(_FIND_ORGANIZATION, required_text(given))
-    except Invalid as problem:
-        problems.add("owner_org", str(problem))
-        return None
-    if found is None:
-        problems.add("owner_org", "Organization does not exist")
-    return found

@@ -11,7 +11,7 @@ from datastore.validation import text
 # The canonical spelling, then the other names by which clients call it (without regard to case).
 _FORMATS: tuple[tuple[str, ...], ...] = (
     ("CSV", "text/csv", "application/csv", "text/comma-separated-values", "comma separated values"),
-    ("TSV", "text/tsv", "text/tab-separated-values", "tab", "tab separated values"),
+    ("TSV", "text/tab-separated-values", "text/tsv", "tab", "tab separated values"),
     ("XLS", "application/vnd.ms-excel", "application/excel", "application/msexcel", "application/x-excel",
      "application/xls", "excel"),
     ("XLSX", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
@@ -81,6 +81,8 @@ _FORMATS: tuple[tuple[str, ...], ...] = (
     ("WebM", "video/webm"),
 )  # fmt: skip
 _CANONICAL = {name.lower(): names[0] for names in _FORMATS for name in names}
+# The first one that is listed.
+_MIMETYPES = {names[0]: next((name for name in names if "/" in name), None) for names in _FORMATS}
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^/?#]*)?(?P<path>[^?#]*)", re.IGNORECASE)
 
 
@@ -96,3 +98,8 @@ def guess(url: str) -> str:
     path = match["path"] if match else ""
     extension = posixpath.splitext(path.strip())[1].removeprefix(".")
     return _CANONICAL.get(extension.lower(), "")
+
+
+def guess_mimetype(url: str) -> str | None:
+    """The MIME type that the extension of the address's file name tells, or None if it tells none."""
+    return _MIMETYPES.get(guess(url))

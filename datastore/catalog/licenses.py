@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import http.client
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,53 @@ _ALL = (
     License("other-closed", "Other (Not Open)", **_GENERIC),
 )
 LICENSES = {license.id: license for license in _ALL}
+"""The licences of this process, by id; replaced by :func:`use`, once, at the start."""
+
+_TIMEOUT = 20.0
+_MAX_SIZE = 4 * 2**20
+
+
+class LicensesError(ValueError):
+    """The list of licences of the settings cannot be used; the text says why."""
+
+
+def load(address: str) -> list[License]:
+    """The licences of a JSON file, by its path or its http(s) address: a list of them, or an object with one for each
+    id (catalog-api.md §B6). Blocks. Raises :class:`LicensesError`.
+    """
+    try:
+        if urlsplit(address).scheme in ("http", "https"):
+            with urllib.request.urlopen(address, timeout=_TIMEOUT) as response:  # noqa: S310 -- http(s), from the operator
+                content = response.read(_MAX_SIZE)
+        else:
+            content = Path(address.removeprefix("file://")).read_bytes()
+        found = orjson.loads(content)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise LicensesError(f"cannot be read: {error}") from None
+    if isinstance(found, dict):
+        found = [{"id": key, **item} if isinstance(item, dict) else item for key, item in found.items()]
+    if not isinstance(found, list) or not all(isinstance(item, dict) and item.get("id") for item in found):
+        raise LicensesError("must be a list of licences, each with an id")
+    return [_license(item) for item in found]
+
+
+def _license(item: dict[str, Any]) -> License:
+    """Flags may be booleans; older lists say ``is_okd_compliant`` for the open ones."""
+    values = {field.name: str(item[field.name] or "") for field in fields(License) if item.get(field.name) is not None}
+    for flag in ("domain_content", "domain_data", "domain_software", "is_generic"):
+        if flag in item:
+            values[flag] = str(str(item[flag]).lower() == "true")
+    for old, new in (("is_okd_compliant", "od_conformance"), ("is_osi_compliant", "osd_conformance")):
+        if item.get(old) is True:
+            values.setdefault(new, "approved")
+    return License(**{"title": str(item["id"]), **values})
+
+
+def use(found: Iterable[License]) -> None:
+    """Let these be the licences."""
+    replacement = {license.id: license for license in found}
+    LICENSES.clear()
+    LICENSES.update(replacement)
 
 
 def find(license_id: str | None) -> License | None:

@@ -63,7 +63,7 @@ _IGNORED = frozenset(
 def new_resource(
     problems: Problems, data: Mapping[str, Any], dataset_id: str, position: int, now: datetime
 ) -> Resource:
-    """A resource that does not exist yet. The format, if not given, is guessed from the address."""
+    """A resource that does not exist yet. Format and MIME type, if not given, are guessed from the address."""
     given_id = data.get("id")
     resource_id = problems.check("id", uuid4, given_id, "") if given_id else str(uuid.uuid4())
     blank = Resource(id=resource_id, dataset_id=dataset_id, position=position, created=now, metadata_modified=now)
@@ -72,6 +72,8 @@ def new_resource(
         resource = msgspec.structs.replace(resource, created=now)
     if not resource.format:
         resource = msgspec.structs.replace(resource, format=formats.guess(resource.url))
+    if "mimetype" not in data:  # a dump says null, and means it
+        resource = msgspec.structs.replace(resource, mimetype=formats.guess_mimetype(resource.url))
     return resource
 
 

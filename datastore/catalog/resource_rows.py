@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -55,11 +56,8 @@ _FIND = """
 
 # Also brings back a deleted resource of the same dataset. A resource of another dataset is never touched.
 _SAVE = """
-    INSERT INTO datastore.resources AS stored (
-        id, dataset_id, position, url, name, description, format, hash, resource_type, mimetype, mimetype_inner, size,
-        cache_url, cache_last_updated, url_type, state, datastore_active, extras, created, last_modified,
-        metadata_modified)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+    INSERT INTO datastore.resources AS stored
+    SELECT wanted.* FROM json_populate_recordset(NULL::datastore.resources, $1::json) AS wanted ORDER BY wanted.id
     ON CONFLICT (id) DO UPDATE
     SET position = excluded.position, url = excluded.url, name = excluded.name, description = excluded.description,
         format = excluded.format, hash = excluded.hash, resource_type = excluded.resource_type,
@@ -69,7 +67,7 @@ _SAVE = """
         extras = excluded.extras, created = excluded.created, last_modified = excluded.last_modified,
         metadata_modified = excluded.metadata_modified
     WHERE stored.dataset_id = excluded.dataset_id
-    RETURNING true
+    RETURNING id
 """
 
 
@@ -92,11 +90,12 @@ async def find_resource(
     return decode_row(row[0], Resource), DatasetAccess(*row[1:])
 
 
-async def save_resource(tx: Transaction, resource: Resource) -> bool:
-    """Insert the resource or overwrite it. False, and nothing written, if the id belongs to another dataset."""
-    values = msgspec.structs.asdict(resource)
-    values["extras"] = orjson.dumps(resource.extras).decode()
-    return bool(await tx.connection.fetchval(_SAVE, *values.values()))
+async def save_resources(tx: Transaction, resources: Sequence[Resource]) -> set[str]:
+    """Insert the resources or overwrite them. Gives the ids that belong to another dataset: those are not written."""
+    if not resources:
+        return set()
+    rows = await tx.connection.fetch(_SAVE, msgspec.json.encode(resources))
+    return {resource.id for resource in resources} - {row["id"] for row in rows}
 
 
 def show_resource(resource: Resource, site_url: str) -> dict[str, Any]:

@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from datastore.accounts.actor import Actor
 from datastore.accounts.permissions import DatasetAccess, require_update
 from datastore.catalog import dates
-from datastore.catalog.dataset_rows import load_dataset, lock_access
+from datastore.catalog.dataset_rows import load_access, lock_access
+from datastore.catalog.dataset_writes import touched
+from datastore.catalog.order import reordered
 from datastore.catalog.resource_fields import ID_TAKEN, changed_resource, new_resource
-from datastore.catalog.resource_rows import Resource, find_resource, save_resource, show_resource
+from datastore.catalog.resource_rows import Resource, find_resource, save_resources, show_resource
+from datastore.catalog.views.defaults import add_default_views, add_table_views
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
@@ -20,7 +25,15 @@ from datastore.tables.schema import CACHE_KIND
 from datastore.validation import Problems, required_text
 
 _DELETE = """
-    UPDATE datastore.resources SET state = 'deleted', datastore_active = false, metadata_modified = $2 WHERE id = $1
+    UPDATE datastore.resources SET state = 'deleted', datastore_active = false, metadata_modified = $2
+    WHERE id = ANY ($1::text[])
+"""
+
+_TABLES = "SELECT resource_id FROM datastore.tables WHERE resource_id = ANY ($1::text[]) ORDER BY resource_id"
+
+_PLACE = """
+    SELECT count(*)::integer, coalesce(bool_or(id = $2), false)
+    FROM datastore.resources WHERE dataset_id = $1 AND state = 'active'
 """
 
 _CLOSE_GAPS = """
@@ -32,13 +45,24 @@ _CLOSE_GAPS = """
     WHERE resource.id = ordered.id AND resource.position <> ordered.place - 1
 """
 
+_IN_ORDER = "SELECT id FROM datastore.resources WHERE dataset_id = $1 AND state = 'active' ORDER BY position"
+
+_REORDER = """
+    UPDATE datastore.resources AS resource SET position = wanted.place - 1
+    FROM unnest($2::text[]) WITH ORDINALITY AS wanted (id, place)
+    WHERE resource.id = wanted.id AND resource.dataset_id = $1
+"""
+
 _SET_ACTIVE = """
     UPDATE datastore.resources
     SET datastore_active = $2,
         last_modified = CASE WHEN $3 THEN $4 ELSE last_modified END,
         metadata_modified = $4
     WHERE id = $1 AND (datastore_active <> $2 OR $3)
+    RETURNING dataset_id
 """
+
+_TOUCH = "UPDATE datastore.datasets SET metadata_modified = $2 WHERE id = $1"
 
 
 async def create_resource(
@@ -53,15 +77,17 @@ async def create_resource(
     problems.raise_if_any()
     access = await lock_access(tx, dataset_key)
     require_update(actor, access, settings, "resource_create", f"dataset {access.id}")
-    stored = (await load_dataset(tx.connection, access.id)).resources
     now = dates.now()
-    resource = new_resource(problems, data, access.id, len(stored), now)
-    if any(other.id == resource.id for other in stored):
+    resource = new_resource(problems, data, access.id, 0, now)
+    count, exists = await tx.connection.fetchrow(_PLACE, access.id, resource.id)
+    if exists:
         problems.add("id", ID_TAKEN)
     problems.raise_if_any()
-    if not await save_resource(tx, resource):
+    resource = msgspec.structs.replace(resource, position=count)
+    if await save_resources(tx, [resource]):
         raise ValidationError({"id": [ID_TAKEN]})
-    await _touch_dataset(tx, access.id, now)
+    await add_default_views(tx, [resource])
+    await touch_dataset(tx, access, now)
     return show_resource(resource, site_url)
 
 
@@ -86,8 +112,10 @@ async def update_resource(
     resource = changed_resource(problems, stored, data, merge=merge, position=stored.position, now=now)
     problems.raise_if_any()
     if resource != stored:
-        await save_resource(tx, resource)
-        await _touch_dataset(tx, access.id, now)
+        await save_resources(tx, [resource])
+        if resource.format != stored.format:
+            await add_default_views(tx, [resource])
+        await touch_dataset(tx, access, now)
         if resource.url_type != stored.url_type:
             tx.changed(CACHE_KIND, access.id)
     return show_resource(resource, site_url)
@@ -101,15 +129,40 @@ async def delete_resource(tx: Transaction, actor: Actor, settings: Settings, res
     stored, access = await _lock_resource(tx, resource_id)
     require_update(actor, access, settings, "resource_delete", f"resource {stored.id}")
     now = dates.now()
-    await _remove(tx, stored, now)
+    await _remove(tx, [stored.id], now)
     await tx.connection.execute(_CLOSE_GAPS, access.id)
-    await _touch_dataset(tx, access.id, now)
+    await touch_dataset(tx, access, now)
     return access
 
 
+async def reorder_resources(
+    tx: Transaction, actor: Actor, settings: Settings, id_or_name: str, first: Sequence[str]
+) -> tuple[DatasetAccess, list[str]]:
+    """Put these resources of the dataset first, in this order; gives the dataset and the ids of all in order.
+
+    Raises :class:`NotFound`, :class:`NotAuthorized`, and :class:`ValidationError` ``order``.
+    """
+    access = await lock_access(tx, id_or_name)
+    require_update(actor, access, settings, "package_resource_reorder", f"dataset {access.id}")
+    before = [row["id"] for row in await tx.connection.fetch(_IN_ORDER, access.id)]
+    after = reordered(before, first, "resource")
+    if after != before:
+        await tx.connection.execute(_REORDER, access.id, after)
+        await touch_dataset(tx, access, dates.now())
+    return access, after
+
+
 async def set_datastore_active(tx: Transaction, resource_id: str, active: bool, touch: bool) -> None:
-    """Note whether the resource has a table; ``touch`` says that its data changed now."""
-    await tx.connection.execute(_SET_ACTIVE, resource_id, active, touch, dates.now())
+    """Note whether the resource has a table; ``touch`` says that its data changed now.
+
+    A resource that gets its first table gets the views that show it, too.
+    """
+    dataset_id = await tx.connection.fetchval(_SET_ACTIVE, resource_id, active, touch, dates.now())
+    if dataset_id is None:
+        return
+    if active:
+        await add_table_views(tx, resource_id)
+    await touched(tx, await load_access(tx, [dataset_id]))
 
 
 def plan_resources(
@@ -148,15 +201,14 @@ async def replace_resources(
     """
     before = {resource.id: resource for resource in stored}
     kept = {resource.id for resource in wanted}
-    for resource in stored:
-        if resource.id not in kept:
-            await _remove(tx, resource, now)
-    for place, resource in enumerate(wanted):
-        old = before.get(resource.id)
-        if resource != old and not await save_resource(tx, resource):
-            raise ValidationError({"resources": [*({} for _ in range(place)), {"id": [ID_TAKEN]}]})
-        if old is not None and old.url_type != resource.url_type:
-            tx.changed(CACHE_KIND, dataset_id)
+    await _remove(tx, [resource.id for resource in stored if resource.id not in kept], now)
+    refused = await save_resources(tx, [resource for resource in wanted if resource != before.get(resource.id)])
+    if refused:
+        nested = [{"id": [ID_TAKEN]} if resource.id in refused else {} for resource in wanted]
+        raise ValidationError({"resources": nested})
+    await add_default_views(tx, [new for new in wanted if new.id not in before or new.format != before[new.id].format])
+    if any(new.id in before and new.url_type != before[new.id].url_type for new in wanted):
+        tx.changed(CACHE_KIND, dataset_id)
 
 
 async def _lock_resource(tx: Transaction, resource_id: str) -> tuple[Resource, DatasetAccess]:
@@ -167,10 +219,18 @@ async def _lock_resource(tx: Transaction, resource_id: str) -> tuple[Resource, D
     return resource, access
 
 
-async def _remove(tx: Transaction, resource: Resource, now: datetime) -> None:
-    await drop_table(tx, resource.id)
-    await tx.connection.execute(_DELETE, resource.id, now)
+async def touch_dataset(tx: Transaction, access: DatasetAccess, now: datetime) -> None:
+    """Something in the locked dataset changed now, but not who may see it."""
+    await tx.connection.execute(_TOUCH, access.id, now)
+    await touched(tx, [access])
 
 
-async def _touch_dataset(tx: Transaction, dataset_id: str, now: datetime) -> None:
-    await tx.connection.execute("UPDATE datastore.datasets SET metadata_modified = $2 WHERE id = $1", dataset_id, now)
+async def _remove(tx: Transaction, resource_ids: Sequence[str], now: datetime) -> None:
+    if not resource_ids:
+        return
+    for row in await tx.connection.fetch(_TABLES, resource_ids):
+        await drop_table(tx, row["resource_id"])
+    await tx.connection.execute(
+        "DELETE FROM datastore.resource_views WHERE resource_id = ANY ($1::text[])", resource_ids
+    )
+    await tx.connection.execute(_DELETE, resource_ids, now)

@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from datastore.errors import ValidationError
+from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, qualified
 from datastore.postgres.translate import about_input, message
@@ -86,14 +86,17 @@ async def _declared_types(tx: Transaction, fields: Sequence[Field]) -> dict[str,
 _DATASET = """
     SELECT dataset.id, dataset.state = 'active' AND NOT dataset.private AS public
     FROM datastore.datasets AS dataset JOIN datastore.resources AS resource ON resource.dataset_id = dataset.id
-    WHERE resource.id = $1
-    FOR SHARE OF dataset
+    WHERE resource.id = $1 AND resource.state = 'active'
+    FOR SHARE OF dataset, resource
 """
 
 
 async def _create(tx: Transaction, resource_id: str, declared: Mapping[str, Declared]) -> None:
     # The dataset's row stays locked: nobody changes who may see it before the grants made here are visible.
-    dataset_id, public = await tx.connection.fetchrow(_DATASET, resource_id)
+    row = await tx.connection.fetchrow(_DATASET, resource_id)
+    if row is None:
+        raise NotFound(f'Resource "{printable(resource_id)}" was not found.')  # deleted a moment ago
+    dataset_id, public = row
     await create_dataset_schema(tx, dataset_id, public)
     table = qualified(dataset_id, resource_id)
     columns = "".join(f", {identifier(name)} {type.sql}" for name, type in declared.items())
@@ -232,6 +235,7 @@ async def set_aliases(tx: Transaction, schema: TableSchema, aliases: Sequence[st
 
 async def drop_table(tx: Transaction, resource_id: str) -> bool:
     """Drop a resource's table with its data dictionary and aliases; False if it has none."""
+    await lock(tx, resource_id)
     schema = await load(tx.connection, resource_id)
     if schema is None or schema.resource_id != resource_id:
         return False

@@ -31,13 +31,24 @@ async def test_a_created_resource_has_every_key(call: ActionCall, dataset: str) 
     assert set(shown) == SHAPE
     assert (shown["package_id"], shown["url"], shown["format"]) == (dataset, "http://example.org/x.xlsx", "XLSX")
     assert (shown["hash"], shown["position"], shown["state"], shown["datastore_active"]) == ("", 0, "active", False)
-    assert shown["last_modified"] is shown["size"] is shown["mimetype"] is shown["url_type"] is None
+    assert shown["last_modified"] is shown["size"] is shown["url_type"] is None
+    assert shown["mimetype"] == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     assert await call("resource_show", id=shown["id"]) == shown
     after = await call("package_show", id=dataset)
     assert after["resources"] == [shown]
     assert after["metadata_modified"] > before["metadata_modified"]
     second = await call("resource_create", package_id=dataset)
     assert (second["url"], second["format"], second["position"]) == ("", "", 1)
+
+
+async def test_the_mime_type_is_guessed_unless_it_is_given(call: ActionCall, dataset: str) -> None:
+    for fields, mimetype in (
+        ({}, None),
+        ({"url": "http://x/a.CSV?b=c"}, "text/csv"),
+        ({"url": "a.csv", "mimetype": None}, None),
+    ):
+        data = {"url": "http://x", "package_id": dataset, **fields}
+        assert (await call("resource_create", **data))["mimetype"] == mimetype
 
 
 async def test_what_clients_may_not_set(call: ActionCall, dataset: str) -> None:

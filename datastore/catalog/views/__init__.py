@@ -1,0 +1,1 @@
+"""Resource views: how a resource is shown, as a table, an image, a map."""
