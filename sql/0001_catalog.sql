@@ -121,11 +121,17 @@ CREATE TABLE datastore.resources (
 );
 CREATE INDEX ON datastore.resources (dataset_id, position);
 
+-- A controlled list of tags.
+CREATE TABLE datastore.vocabularies (
+    id text PRIMARY KEY,
+    name text NOT NULL CONSTRAINT vocabularies_name_key UNIQUE
+);
+
 CREATE TABLE datastore.tags (
     id text PRIMARY KEY,
     name text NOT NULL,
     -- Null: a free tag.
-    vocabulary_id text,
+    vocabulary_id text REFERENCES datastore.vocabularies (id) ON DELETE CASCADE,
     CONSTRAINT tags_name_key UNIQUE NULLS NOT DISTINCT (name, vocabulary_id)
 );
 

@@ -5,6 +5,7 @@ from datastore.actions import (  # noqa: F401
     licenses,
     organizations,
     resources,
+    search,
     site,
     tables_analysis,
     tables_functions,

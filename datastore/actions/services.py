@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datastore.accounts.tokens import Tokens
+from datastore.catalog.search.facets import FacetValues
+from datastore.catalog.search.index import keep_licenses
 from datastore.postgres.database import Database
 from datastore.settings import Settings
 from datastore.sqlgate.run import Sql
@@ -24,6 +26,7 @@ class Services:
     maintenance: Maintenance
     statistics: Statistics
     sql: Sql
+    facet_values: FacetValues
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> Services:
@@ -32,7 +35,9 @@ class Services:
         maintenance = Maintenance(dsn, database)
         schemas = Schemas(database)
         sql = Sql(database, schemas)
-        return cls(settings, database, schemas, Tokens(database), maintenance, Statistics(database), sql)
+        await keep_licenses(database)
+        statistics = Statistics(database)
+        return cls(settings, database, schemas, Tokens(database), maintenance, statistics, sql, FacetValues())
 
     async def close(self) -> None:
         """Stop the background work, then close every connection after the statements in flight."""
