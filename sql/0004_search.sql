@@ -49,6 +49,8 @@ CREATE TABLE datastore.dataset_search (
     words text NOT NULL
 ) WITH (toast_tuple_target = 512);
 ALTER TABLE datastore.dataset_search
+    ALTER COLUMN name SET STORAGE MAIN,
+    ALTER COLUMN title SET STORAGE MAIN,
     ALTER COLUMN facets SET STORAGE MAIN,
     ALTER COLUMN head SET STORAGE MAIN,
     ALTER COLUMN document SET STORAGE EXTERNAL;
@@ -58,6 +60,7 @@ CREATE INDEX dataset_search_document ON datastore.dataset_search USING gin (docu
 CREATE INDEX dataset_search_modified ON datastore.dataset_search (metadata_modified DESC, dataset_id);
 CREATE INDEX dataset_search_created ON datastore.dataset_search (metadata_created DESC, dataset_id);
 CREATE INDEX dataset_search_name ON datastore.dataset_search (name, dataset_id);
+CREATE INDEX dataset_search_title ON datastore.dataset_search (lower(left(title, 500)), dataset_id);
 
 -- The datasets that running transactions have touched. Rows live until COMMIT, and no longer.
 CREATE UNLOGGED TABLE datastore.search_pending (

@@ -6,6 +6,7 @@ from datastore.actions import (  # noqa: F401
     organizations,
     resources,
     search,
+    search_lists,
     site,
     tables_analysis,
     tables_functions,

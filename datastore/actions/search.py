@@ -21,7 +21,7 @@ from datastore.actions.parameters import (
 )
 from datastore.actions.registry import Call, action
 from datastore.catalog.dataset_rows import show_dataset
-from datastore.catalog.search.autocomplete import complete_datasets, latest_datasets
+from datastore.catalog.search.autocomplete import complete_datasets
 from datastore.catalog.search.facets import Wanted
 from datastore.catalog.search.plan import DEFAULT_WEIGHTS, Weights
 from datastore.catalog.search.run import Search, search
@@ -206,24 +206,3 @@ async def package_autocomplete(call: Call, parameters: PackageAutocomplete) -> l
     """Datasets whose name or title has the text in it, among those that the caller may see."""
     limit = 10 if parameters.limit is None else min(parameters.limit, 100)
     return await complete_datasets(call.services.database.owner, call.actor, parameters.q, limit)
-
-
-class CurrentPackageListWithResources(Parameters):
-    """Which part of the list."""
-
-    limit: Natural = Field(None, description="How many datasets, at most 1000.")
-    offset: Natural = Field(None, description="How many datasets to leave out first.")
-    page: Natural = Field(None, description="Instead of an offset: the number of the page, from 1, of `limit` each.")
-
-
-@action(CurrentPackageListWithResources, get=True)
-async def current_package_list_with_resources(
-    call: Call, parameters: CurrentPackageListWithResources
-) -> list[dict[str, Any]]:
-    """Datasets that the caller may see, each with everything, the last changed first."""
-    limit = MAX_ROWS if parameters.limit is None else min(parameters.limit, MAX_ROWS)
-    offset = parameters.offset or 0
-    if parameters.page:
-        offset = (parameters.page - 1) * limit
-    datasets = await latest_datasets(call.services.database.owner, call.actor, limit, min(offset, 2**62))
-    return [show_dataset(dataset, call.site_url) for dataset in datasets]

@@ -1,4 +1,4 @@
-"""Lists of datasets beside the search proper: by a part of their name or title, and by their last change."""
+"""What completes a name, title or format that is being typed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from typing import Any
 import asyncpg
 
 from datastore.accounts.actor import Actor
-from datastore.catalog.dataset_rows import Dataset, load_datasets
 from datastore.catalog.search.plan import Arguments
 from datastore.catalog.search.visible import Scope, visible
 
 _EVERYTHING_ACTIVE = Scope(private=True)
+
+_FORMATS = """
+    SELECT lower(resource.format) AS format
+    FROM datastore.resources AS resource
+    JOIN datastore.datasets AS dataset ON dataset.id = resource.dataset_id
+    WHERE resource.state = 'active' AND dataset.state = 'active' AND NOT dataset.private
+          AND resource.format ILIKE '%' || $1 || '%' AND resource.format <> ''
+    GROUP BY lower(resource.format)
+    ORDER BY count(*) DESC, lower(resource.format)
+    LIMIT $2
+"""
 
 
 async def complete_datasets(pool: asyncpg.Pool, actor: Actor, text: str, limit: int) -> list[dict[str, Any]]:
@@ -42,22 +52,9 @@ async def complete_datasets(pool: asyncpg.Pool, actor: Actor, text: str, limit: 
     ]
 
 
-async def latest_datasets(pool: asyncpg.Pool, actor: Actor, limit: int, offset: int) -> list[Dataset]:
-    """Active datasets that the actor may see, the last changed first."""
-    arguments = Arguments()
-    where = " AND ".join(visible(actor, _EVERYTHING_ACTIVE, arguments))
-    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        rows = await connection.fetch(
-            f"""
-            SELECT entry.dataset_id
-            FROM datastore.dataset_search AS entry
-            WHERE {where}
-            ORDER BY entry.metadata_modified DESC, entry.dataset_id
-            LIMIT {arguments.add(limit)}::bigint OFFSET {arguments.add(offset)}::bigint
-            """,
-            *arguments.values,
-        )
-        return await load_datasets(connection, [row["dataset_id"] for row in rows])
+async def complete_formats(pool: asyncpg.Pool, text: str, limit: int) -> list[str]:
+    """Formats of the resources of active public datasets that have the text in them, in lower case; frequent first."""
+    return [row["format"] for row in await pool.fetch(_FORMATS, contains(text), limit)]
 
 
 def contains(text: str) -> str:

@@ -155,6 +155,7 @@ class _Parser:
             self._position = start
             return field
         self._position += 1
+        self.skip()
         return unescape(found[0])
 
     def _value(self, field: str | None) -> Node:

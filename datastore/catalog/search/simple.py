@@ -44,7 +44,7 @@ def parse(text: str, min_match: str = MIN_MATCH) -> Node:
 
 def _word(bare: str) -> Node | None:
     stem = bare.rstrip("*")
-    if not stem:
+    if not any(letter.isalnum() for letter in stem):
         return None
     return Word(bare) if stem == bare else Pattern(re.sub(r"([\\*?])", r"\\\1", stem) + "*")
 

@@ -11,8 +11,8 @@ _MOST = 20
 _COLUMNS = {
     "id": "entry.dataset_id",
     "name": "entry.name",
-    "title": "lower(entry.title)",
-    "title_string": "lower(entry.title)",
+    "title": "lower(left(entry.title, 500))",
+    "title_string": "lower(left(entry.title, 500))",
     "metadata_created": "entry.metadata_created",
     "metadata_modified": "entry.metadata_modified",
 }
