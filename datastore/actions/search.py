@@ -28,6 +28,7 @@ from datastore.catalog.search.run import Search, search
 from datastore.catalog.search.simple import MIN_MATCH
 from datastore.catalog.search.visible import Scope
 from datastore.errors import SearchError, SearchQueryError
+from datastore.validation import is_storable
 
 MAX_ROWS = 1000
 _LOCAL = re.compile(r"\s*\{!")
@@ -42,6 +43,8 @@ def _texts(value: Any) -> list[str]:
     found = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in found):
         raise invalid("Not a list of strings")
+    if not all(map(is_storable, found)):
+        raise invalid("Text must not contain NUL characters or lone surrogates")
     return [text for text in found if text.strip()]
 
 

@@ -156,6 +156,8 @@ async def test_bad_parameters(call: ActionCall) -> None:
     await refused(ValidationError, "Not a list of strings", **{"facet.field": "[1]"})
     await refused(ValidationError, "Not a list of strings", **{"facet.field": '{"a": 1}'})
     await refused(ValidationError, "Not a list of strings", fq_list=[1])
+    for name in ("q", "fq", "fq_list", "sort", "facet.field", "fl"):
+        await refused(ValidationError, "NUL", **{name: "a\0b"})
     for name in ("q", "fq", "sort", "fl", "defType"):
         await refused(SearchError, f"Local parameters are not supported in param '{name}'", **{name: "{!x}"})
     for box in ("1,2,3", "a,b,c,d", "0,0,inf,1", {"a": 1}):
