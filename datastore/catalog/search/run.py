@@ -18,6 +18,7 @@ from datastore.catalog.search.plan import DEFAULT_WEIGHTS, Arguments, Planner, W
 from datastore.catalog.search.tree import Everything, Node, QuerySyntaxError
 from datastore.catalog.search.visible import PUBLIC_ONLY, Scope, visible
 from datastore.errors import SearchError
+from datastore.postgres.translate import about_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ async def search(pool: asyncpg.Pool, actor: Actor, asked: Search, remembered: Fa
         raise SearchError(f"Search error: {str(error)!r}") from None
     except asyncpg.QueryCanceledError:
         raise SearchError("Search error: 'The search took too long'") from None
+    except asyncpg.PostgresError as error:
+        if not about_input(error):
+            raise
+        raise SearchError("Search error: 'The query is too complex'") from None
 
 
 def parse_query(text: str, min_match: str = simple.MIN_MATCH) -> tuple[Node, bool]:
@@ -167,7 +172,9 @@ class _Running:
             return bool(await self._connection.fetchval(statement, *arguments.values))
 
         asked = self._asked
-        return await suggest.better(self._connection, self._actor, asked.scope, asked.query, count, finds)
+        return await suggest.better(
+            self._connection, self._actor, asked.scope, asked.query, asked.min_match, count, finds
+        )
 
 
 def _partial(row: asyncpg.Record, wanted: Sequence[str]) -> dict[str, object]:

@@ -23,14 +23,13 @@ _WORD = re.compile(r'[^\s"+*-][^\s"*]{2,39}')
 _MOST_WORDS = 8
 _MOST_CANDIDATES = 10
 
-_SPELLED = "SELECT word FROM datastore.search_words WHERE word = ANY ($1::text[])"
-
 
 async def better(
     connection: asyncpg.Connection,
     actor: Actor,
     scope: Scope,
     text: str,
+    min_match: str,
     count: int,
     finds: Callable[[Node], Awaitable[bool]],
 ) -> str | None:
@@ -40,15 +39,12 @@ async def better(
     """
     words = list(dict.fromkeys(_WORD.findall(text)))[:_MOST_WORDS]
     analysis = await analyse(connection, [Word(word) for word in words])
-    if count:
-        # What was found does not prove that every word was; but those that no dataset has are rare.
-        folded = [word for words in analysis.folded.values() for word in words]
-        spelled = {row["word"] for row in await connection.fetch(_SPELLED, folded)}
-        words = [word for word in words if not spelled.issuperset(analysis.folded[word])]
+    words = [word for word in words if analysis.lexemes[word]]
+    if count and simple.required(min_match, len(words)) >= len(words):
+        return None  # every word was found
     changed = text
     for word in words:
-        stems = analysis.lexemes[word]
-        if not stems or await _anywhere(connection, actor, scope, phrase(None, stems).text, None):
+        if await _anywhere(connection, actor, scope, phrase(None, analysis.lexemes[word]).text, None):
             continue
         other = await _similar(connection, actor, scope, analysis.folded[word])
         if other is not None:

@@ -141,6 +141,14 @@ async def test_what_cannot_be_understood(call: ActionCall, q: str) -> None:
         await call("package_search", fq=q)
 
 
+async def test_what_is_too_much(call: ActionCall) -> None:
+    words = " ".join(f"word{number}" for number in range(9000))
+    with pytest.raises(SearchError, match="too complex"):
+        await call("package_search", q=f'notes:"{words}"~20')
+    assert (await call("package_search", q=f'notes:"{words}"'))["count"] == 0
+    assert (await call("package_search", q=" ".join(f"word{number}" for number in range(1000)), rows=0))["count"] == 0
+
+
 async def test_bad_parameters(call: ActionCall) -> None:
     async def refused(error: type[Exception], match: str, **parameters: Any) -> None:
         with pytest.raises(error, match=match):
@@ -367,6 +375,7 @@ async def test_did_you_mean(world: World) -> None:
     assert await suggested("archipelaggo") == "archipelago"
     assert await suggested('"archipelaggo"') == '"archipelago"'
     assert await suggested("archipelago") is None
+    assert await suggested("rivers water quality archipelaggo") == "rivers water quality archipelago"
     assert await suggested("title:archipelaggo") is None
     assert await suggested("archipelaggo", fq="tags:economy") is None
     assert await suggested("completely unlike anything") is None
