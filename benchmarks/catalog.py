@@ -1,19 +1,22 @@
 """Searching datasets with five facets, as the catalog grows to 50,000: what a page of a portal asks for.
 
-There is no floor to compare with: the goal is a limit for the 95th percentile. The machine's own noise is in it, so the
-median and the processor's time of a search are told beside it.
+There is no floor to compare with: the goal is a limit for the 95th percentile. Other work on the machine is in it, so
+the processor time of a search is told beside it: what the clock would show on a quiet machine, nearly.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import itertools
 import random
 import statistics
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlencode
@@ -194,58 +197,59 @@ def measure(run: Run) -> list[Measurement]:
         rounds = [_round(run.service, catalog, max(10, round(SEARCHES * run.scale))) for _ in range(run.pairs + 1)][1:]
         name = f"search of {size:,} datasets, 5 facets"
         found += [
-            at_most(f"{name}: p95", "ms", [times.quantile(95) for times in rounds], GOAL_MS),
-            Measurement(f"{name}: p50", "ms", Spread.of([times.quantile(50) for times in rounds])),
-            Measurement(f"{name}: processor", "ms", Spread.of([times.processor for times in rounds])),
+            at_most(f"{name}: p95", "ms", [_quantile(times.clock, 95) for times in rounds], GOAL_MS),
+            Measurement(f"{name}: p50", "ms", Spread.of([_quantile(times.clock, 50) for times in rounds])),
+            at_most(f"{name}: processor, p95", "ms", [_quantile(times.processor, 95) for times in rounds], GOAL_MS),
+            Measurement(
+                f"{name}: processor, p50", "ms", Spread.of([_quantile(times.processor, 50) for times in rounds])
+            ),
         ]
         found.append(Measurement(f"indexing, up to {size:,} datasets", "datasets/s", Spread.of([speed])))
     return found
 
 
+@dataclass(frozen=True, slots=True)
 class _Times:
-    """What the searches of one round took, in milliseconds."""
+    """What each search of a round took, in seconds: by the clock, and of the service's and PostgreSQL's processors."""
 
-    def __init__(self, seconds: Sequence[float], processor: float) -> None:
-        self._times = [second * 1000 for second in seconds]
-        self.processor = processor * 1000 / len(seconds)
-        """Of the service and PostgreSQL together, for one search."""
+    clock: Sequence[float]
+    processor: Sequence[float]
 
-    def quantile(self, percent: int) -> float:
-        """The time that so many percent of the searches did not exceed."""
-        return statistics.quantiles(self._times, n=100, method="inclusive")[percent - 1]
+
+def _quantile(seconds: Sequence[float], percent: int) -> float:
+    """The milliseconds that so many percent of the searches did not exceed."""
+    return 1000 * statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]
 
 
 def _round(service: Service, catalog: Catalog, count: int) -> _Times:
     connection = http.client.HTTPConnection(HOST, service.server.port, timeout=60)
     try:
-        seconds = []
-        before = _processor(service)
+        seconds, processor = [], []
         for parameters in itertools.islice(catalog.searches(), count):
             query = urlencode({**parameters, "facet.field": FACETS, "rows": "20"})
+            before = _processor(service)
             started = perf_counter()
             connection.request("GET", f"/api/3/action/package_search?{query}")
             response = connection.getresponse()
             body = response.read()
             seconds.append(perf_counter() - started)
+            processor.append(_processor(service) - before)
             if response.status != 200:
                 raise RuntimeError(f"package_search: {response.status} {body[:500].decode(errors='replace')}")
-        return _Times(seconds, _processor(service) - before)
+        return _Times(seconds, processor)
     finally:
         connection.close()
 
 
 def _processor(service: Service) -> float:
-    """Seconds of processor time that the service and PostgreSQL have used."""
+    """Seconds of processor time that the service and PostgreSQL have used, to the microsecond."""
     postgres = psutil.Process(int((service.folder / "postgres/data/postmaster.pid").read_text().split()[0]))
-    processes = [*service.server.processes(), postgres, *postgres.children(recursive=True)]
-    total = 0.0
-    for process in processes:
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system
-    return total
+    total = 0
+    for process in (*service.server.processes(), *postgres.children(recursive=True)):
+        for thread in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += int(thread.read_text().split()[0])
+    return total / 1e9
 
 
 async def _index(dsn: str) -> None:

@@ -134,7 +134,7 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
         process = service.server.processes()[0]
     assert not folder.exists()
     assert not process.is_running()
-    assert [len(measured) for measured in found.values()] == [2, 3, 32, 7, 4]
+    assert [len(measured) for measured in found.values()] == [2, 3, 32, 7, 5]
     for measured in itertools.chain.from_iterable(found.values()):
         assert measured.ours.median >= 0
         assert measured.ratio is None or measured.ratio.median > 0
