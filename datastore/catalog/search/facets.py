@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
-import pyarrow
-from pyarrow import compute
 
 from datastore.catalog import licenses
 from datastore.catalog.search import fields
@@ -90,6 +88,11 @@ async def count_codes(
 
 def _counted(codes: bytes) -> list[tuple[int, int]]:
     """Each code with how often it is there. The codes are big-endian; counting need not know."""
+    if not codes:
+        return []
+    import pyarrow  # a second of start-up, for who counts
+    from pyarrow import compute
+
     found = pyarrow.Array.from_buffers(pyarrow.int32(), len(codes) // 4, [None, pyarrow.py_buffer(codes)])
     counted = compute.value_counts(found)
     values, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
