@@ -19,7 +19,7 @@ from benchmarks.harness import Measurement
 from benchmarks.run import Run
 from benchmarks.service import Service
 
-NAMES = ("load", "slice", "dump", "gate")
+NAMES = ("load", "slice", "dump", "gate", "catalog")
 """The benchmarks, each a module with ``measure(run)``, in the order of the table."""
 
 RESULTS = Path(__file__).parent / "results"

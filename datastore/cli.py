@@ -45,6 +45,7 @@ from datastore.bootstrap import (
     running_postgres,
     without_password,
 )
+from datastore.catalog.search import index as search_index
 from datastore.errors import DataStoreError, NotFound, ValidationError
 from datastore.exports import dump as exported
 from datastore.exports.formats import FORMATS, by_extension
@@ -126,6 +127,21 @@ def migrate(data_dir: DataDir = None) -> None:
         print(f"Applied {name}")
     if not applied:
         print("Everything is up to date.")
+
+
+@app.command(epilog=examples("datastore reindex"))
+def reindex(data_dir: DataDir = None) -> None:
+    """Index all datasets anew for the search. It is kept up to date by itself; the service goes on meanwhile."""
+    settings = _settings("warning", data_dir=data_dir)
+    console = Console(stderr=True)
+    with console.status("Indexing") as status:
+        count = _on_services(
+            settings,
+            lambda services: search_index.reindex(
+                services.database, lambda done: status.update(f"Indexing: {done:,} datasets")
+            ),
+        )
+    print(f"Indexed {count:,} datasets.")
 
 
 @users.command(

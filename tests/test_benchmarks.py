@@ -113,7 +113,7 @@ def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setattr("sys.argv", ["benchmarks", "loaf"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "there is no benchmark 'loaf'; there are: load, slice, dump, gate" in capsys.readouterr().err
+    assert "there is no benchmark 'loaf'; there are: load, slice, dump, gate, catalog" in capsys.readouterr().err
 
 
 def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
         process = service.server.processes()[0]
     assert not folder.exists()
     assert not process.is_running()
-    assert [len(measured) for measured in found.values()] == [2, 3, 32, 7]
+    assert [len(measured) for measured in found.values()] == [2, 3, 32, 7, 5]
     for measured in itertools.chain.from_iterable(found.values()):
         assert measured.ours.median >= 0
         assert measured.ratio is None or measured.ratio.median > 0

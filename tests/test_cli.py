@@ -52,6 +52,7 @@ def refused(*arguments: str, **settings: object) -> str:
     [
         ["serve"],
         ["migrate"],
+        ["reindex"],
         ["user", "add"],
         ["token", "create"],
         ["triggers", "list"],
@@ -73,7 +74,7 @@ def test_help_teaches_by_examples(command: list[str]) -> None:
 def test_without_a_command_it_explains_itself() -> None:
     shown = CliRunner().invoke(app, [])
 
-    for name in ("serve", "migrate", "user", "token", "triggers", "dump", "info", "psql"):
+    for name in ("serve", "migrate", "reindex", "user", "token", "triggers", "dump", "info", "psql"):
         assert name in shown.output
 
 
@@ -131,6 +132,10 @@ def test_migrate(data_dir: Path) -> None:
     ok("migrate", DATASTORE_DATA_DIR=data_dir)
 
     assert ok("migrate", DATASTORE_DATA_DIR=data_dir) == "Everything is up to date.\n"
+
+
+def test_reindex(data_dir: Path) -> None:
+    assert ok("reindex", DATASTORE_DATA_DIR=data_dir) == "Indexed 0 datasets.\n"
 
 
 def test_a_store_behind_the_program_is_told(data_dir: Path) -> None:

@@ -10,6 +10,8 @@ from datastore.actions import (  # noqa: F401
     relationships,
     resource_views,
     resources,
+    search,
+    search_lists,
     site,
     tables_analysis,
     tables_functions,

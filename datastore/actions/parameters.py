@@ -36,7 +36,7 @@ class Parameters(BaseModel):
         lines = [f"{name}\n", inspect.cleandoc(summary), ""]
         for field_name, field in cls.model_fields.items():
             default = "required" if field.is_required() else f"default {json.dumps(field.default, default=str)}"
-            lines.append(f":param {field_name}: {field.description or ''} ({default})")
+            lines.append(f":param {field.alias or field_name}: {field.description or ''} ({default})")
         return "\n".join(lines).strip() + "\n"
 
 

@@ -13,6 +13,9 @@ from datastore.errors import NotAuthorized
 
 LIMITED_WRITES = frozenset(
     {
+        "bulk_update_delete",
+        "bulk_update_private",
+        "bulk_update_public",
         "datastore_create",
         "datastore_delete",
         "datastore_records_delete",
@@ -29,13 +32,24 @@ LIMITED_WRITES = frozenset(
         "organization_patch",
         "organization_update",
         "package_create",
+        "package_create_default_resource_views",
         "package_delete",
         "package_patch",
+        "package_relationship_create",
+        "package_relationship_delete",
+        "package_relationship_update",
+        "package_resource_reorder",
+        "package_revise",
         "package_update",
         "resource_create",
+        "resource_create_default_resource_views",
         "resource_delete",
         "resource_patch",
         "resource_update",
+        "resource_view_create",
+        "resource_view_delete",
+        "resource_view_reorder",
+        "resource_view_update",
     }
 )
 """Writes that a limited token may call."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from datastore.accounts.tokens import Tokens
 from datastore.catalog import licenses
+from datastore.catalog.search.facets import FacetValues
+from datastore.catalog.search.index import keep_licenses
 from datastore.catalog.site.options import Options
 from datastore.postgres.database import Database
 from datastore.settings import Settings
@@ -28,6 +30,7 @@ class Services:
     statistics: Statistics
     sql: Sql
     options: Options
+    facet_values: FacetValues
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> Services:
@@ -39,8 +42,18 @@ class Services:
         maintenance = Maintenance(dsn, database)
         schemas = Schemas(database)
         sql = Sql(database, schemas)
-        tokens, statistics, options = Tokens(database), Statistics(database), Options(database)
-        return cls(settings, database, schemas, tokens, maintenance, statistics, sql, options)
+        await keep_licenses(database)
+        return cls(
+            settings,
+            database,
+            schemas,
+            Tokens(database),
+            maintenance,
+            Statistics(database),
+            sql,
+            Options(database),
+            FacetValues(),
+        )
 
     async def close(self) -> None:
         """Stop the background work, then close every connection after the statements in flight."""

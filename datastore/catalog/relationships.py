@@ -89,7 +89,7 @@ async def list_relationships(
     pool: asyncpg.Pool, actor: Actor, subject: str, other: str | None = None, type: str | None = None
 ) -> list[dict[str, Any]]:
     """The relationships of a dataset (an id) as seen from it: all, those with ``other``, those of one type."""
-    rows = await pool.fetch(_LIST, subject, other, actor.id, actor.sysadmin, list(actor.roles))
+    rows = await pool.fetch(_LIST, subject, other, *actor.who)
     found = [
         {
             "subject": row["name"],

@@ -1,0 +1,1 @@
+"""Dataset search: text → tree (``lucene``, ``simple``) → condition (``plan``) → datasets, counts and suggestions."""
