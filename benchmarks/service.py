@@ -236,7 +236,7 @@ class Service(AbstractContextManager["Service"]):
         table = self.sql_name(resource_id)
         self.psql(
             f"INSERT INTO {table} ({sample.COLUMNS}) {query}",
-            f"UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table}), version = version + 1"
+            f"UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table})"
             f" WHERE resource_id = '{resource_id}'",
             f"VACUUM (ANALYZE) {table}",
         )

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from datastore.accounts.actor import Actor
+from datastore.actions.freshness import Freshness
 from datastore.actions.parameters import Parameters, validate
 from datastore.actions.services import Services
 from datastore.settings import Settings
@@ -43,6 +44,8 @@ class Call:
     """Path and query string of the HTTP request, for links to further pages; empty outside HTTP."""
     changed_entities: dict[str, list[str]] = field(default_factory=dict)
     """What a write changed, ``{"packages": [id]}``, shown in the envelope."""
+    freshness: Freshness | None = None
+    """What the client may keep of the answer; None if nothing, as outside HTTP."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by phase, shown in ``Server-Timing``."""
 
