@@ -124,6 +124,8 @@ class DatastoreSearch(Selection, KnownOnly):
     """The same parameters may come again, for the same table as a rule: see the endpoint of actions."""
 
 
+_MOST_COLUMNS_KEPT = 100
+"""A thousand plans for five hundred columns would take a worker's memory."""
 _ECHOED = (
     "filters",
     "q",
@@ -185,8 +187,10 @@ def _prepared(parameters: DatastoreSearch, schema: TableSchema, settings: Settin
     }
     opening |= {name: getattr(parameters, name) for name in _ECHOED if name in parameters.model_fields_set}
     moves = freshness.moves(parameters.filters)
-    parameters._prepared = _Prepared(schema, settings, request, plan, encode(opening)[:-1], moves)
-    return parameters._prepared
+    prepared = _Prepared(schema, settings, request, plan, encode(opening)[:-1], moves)
+    if len(schema.columns) <= _MOST_COLUMNS_KEPT:
+        parameters._prepared = prepared
+    return prepared
 
 
 def _result(call: Call, prepared: _Prepared, found: search.Found) -> RawJson:
