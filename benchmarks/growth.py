@@ -26,6 +26,7 @@ ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 COLUMNS = (10, 100, 500)
 TABLES = (1, 100, 5_000)
 REPEATS = 25
+ASKED = 400
 SEARCH = "/api/3/action/datastore_search"
 
 
@@ -118,7 +119,7 @@ def by_tables(service: Service, sizes: tuple[int, ...]) -> Chart:
             started = perf_counter()
             tables.append(service.create_table([{"id": "name"}, {"id": "amount", "type": "int"}], records=records))
             times.append((perf_counter() - started) * 1000)
-        asked = random.Random(1).choices(tables, k=400)
+        asked = random.Random(1).choices(tables, k=ASKED)
         chart.add("create a table", statistics.median(times))
         targets = [f"{SEARCH}?resource_id={table}&limit=20" for table in asked]
         chart.add("page of any table, first time", statistics.median(map(client.milliseconds, targets)))
