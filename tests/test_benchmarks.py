@@ -184,8 +184,8 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not process.is_running()
     assert {name: len(found[name]) for name in ("load", "slice", "pages", "dump", "gate")} == {
         "load": 2,
-        "slice": 3,
-        "pages": 6,
+        "slice": 4,
+        "pages": 7,
         "dump": 4,
         "gate": 7,
     }
