@@ -9,7 +9,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test fuzz check wheel bench docs fmt constraints clean
+.PHONY: help install serve test fuzz check wheel bench bench-growth docs fmt constraints clean
 
 help: ## show this text
 	@printf 'DataStore turns tables into an API. Start with:\n\n  make serve    and open http://127.0.0.1:8080\n\nEverything there is:\n\n'
@@ -89,6 +89,9 @@ wheel: install ## build dist/*.whl and prove that it works by itself
 
 bench: install ## run the benchmarks; each prints a ratio to its physical floor
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-growth: install ## measure how cost grows with rows, columns and tables; draws the charts of docs/performance.md
+	@$(BIN)/python -m benchmarks.growth $(ARGS)
 
 docs: install ## write the generated pages of docs/ anew
 	@$(BIN)/python -m datastore.docs $(ARGS)

@@ -14,22 +14,31 @@ from typing import cast
 import orjson
 import psutil
 
-from benchmarks import harness
+from benchmarks import harness, report
 from benchmarks.harness import Measurement
+from benchmarks.report import RESULTS
 from benchmarks.run import Run
 from benchmarks.service import Service
 
-NAMES = ("load", "slice", "dump", "gate", "catalog")
-"""The benchmarks, each a module with ``measure(run)``, in the order of the table."""
+_FIRST = ("load", "slice", "pages", "dump")
 
-RESULTS = Path(__file__).parent / "results"
+
+def _found() -> tuple[str, ...]:
+    files = Path(__file__).parent.glob("*.py")
+    names = {file.stem for file in files if "\ndef measure(run: Run)" in file.read_text(encoding="utf-8")}
+    return (*(name for name in _FIRST if name in names), *sorted(names.difference(_FIRST)))
+
+
+NAMES = _found()
+"""The benchmarks: each module here with ``measure(run: Run)``, in the order of the table."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure hot paths against the fastest thing that PostgreSQL itself does with the same data.",
-        epilog="A whole run (no names, no --quick) replaces benchmarks/results/; see benchmarks/README.md.",
+        epilog="A whole run (no names, no --quick) replaces benchmarks/results/ and the table in docs/performance.md; "
+        "see benchmarks/README.md. How cost grows with size: python -m benchmarks.growth.",
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"some of: {', '.join(NAMES)}")
     parser.add_argument("--pairs", type=int, default=7, help="rounds of each way that count (default: 7)")
@@ -58,6 +67,7 @@ def main() -> None:
         if not arguments.names and not arguments.quick:
             harness.save(found, RESULTS / "latest.json")
             (RESULTS / "machine.json").write_bytes(orjson.dumps(_machine(run), option=orjson.OPT_INDENT_2) + b"\n")
+            report.write()
 
 
 def benchmark(name: str) -> Callable[[Run], list[Measurement]]:

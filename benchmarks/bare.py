@@ -1,24 +1,33 @@
 """The floor of slices: the least web service that sends the same rows. One statement, prepared, no checks at all.
 
-Started by ``slice.py`` under its own uvicorn; ``BARE_DSN`` and ``BARE_SQL`` (with the limit as ``$1``) say what to run.
+:func:`serve` starts it under its own uvicorn; ``BARE_DSN`` and ``BARE_SQL`` (JSON: statements by the name in the
+address) say what to run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
+import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from benchmarks import sample
+from benchmarks.run import Run
+from benchmarks.service import ServerProcess, free_port
+
 
 async def _rows(request: Request) -> Response:
-    body = await request.app.state.pool.fetchval(os.environ["BARE_SQL"], request.path_params["limit"])
-    return Response(body, media_type="application/json")
+    app = request.app
+    # fetch, as fetchval asks for one row and PostgreSQL then takes no parallel workers
+    rows = await app.state.pool.fetch(app.state.statements[request.path_params["name"]])
+    return Response(rows[0][0], media_type="application/json")
 
 
 async def _no_reset(_connection: asyncpg.Connection) -> None: ...
@@ -41,9 +50,28 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         server_settings=session,
     ) as pool:
         app.state.pool = pool
+        app.state.statements = orjson.loads(os.environ["BARE_SQL"])
         yield
 
 
 def create_app() -> Starlette:
-    """The application of one worker: ``/<limit>``."""
-    return Starlette(routes=[Route("/{limit:int}", _rows)], lifespan=_lifespan)
+    """The application of one worker: ``/<name>``."""
+    return Starlette(routes=[Route("/{name}", _rows)], lifespan=_lifespan)
+
+
+def serve(run: Run, statements: Mapping[str, str]) -> ServerProcess:
+    """Start it with as many workers as the service. Enter it to have it stopped."""
+    service, port = run.service, free_port()
+    environment = {"BARE_DSN": service.dsn, "BARE_SQL": orjson.dumps(statements).decode()}
+    command = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.bare:create_app", "--no-access-log"]
+    command += ["--log-level", "warning", "--port", str(port), "--workers", str(service.workers)]
+    return ServerProcess(command, environment, port, f"/{next(iter(statements))}", service.folder / "bare.log")
+
+
+def page(run: Run, resource: str, tail: str) -> str:
+    """The statement for rows of a table of ``sample.py`` as JSON; ``tail`` is all that follows FROM."""
+    columns = f"_id, {sample.COLUMNS}".replace(
+        '"measured_at"', "to_char(measured_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS') AS measured_at"
+    )
+    rows = f"SELECT * FROM {run.service.sql_name(resource)} {tail}"
+    return f"SELECT json_agg(r) FROM (SELECT {columns} FROM ({rows}) AS page) AS r"

@@ -38,17 +38,18 @@ class _Report(msgspec.Struct):
     errors: int
 
 
-def run(url: str, clients: int, seconds: float) -> Load:
+def run(url: str, clients: int, seconds: float, header: str = "") -> Load:
     """Let ``clients`` ask for ``url`` over and over, each on its own connection, for so many seconds.
 
-    Raises :class:`RuntimeError` if any answer was not a success.
+    ``header`` is one more header, ``Name: value``. Raises :class:`RuntimeError` if any answer was not a success.
     """
     if shutil.which("wrk") is None:
         _say_how_to_install()
-        return asyncio.run(_run(url, clients, seconds))
+        return asyncio.run(_run(url, clients, seconds, header))
     script = Path(__file__).with_name("report.lua")
     duration = f"{max(1, round(seconds))}s"
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{duration}", "--timeout", "10s", "-s", str(script), url]
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{duration}", "--timeout", "10s", "-s", str(script)]
+    command += ["-H", header, url] if header else [url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     line = next(line for line in output.splitlines() if line.startswith("RESULT "))
     report = msgspec.json.decode(line.removeprefix("RESULT "), type=_Report)
@@ -62,9 +63,9 @@ def _say_how_to_install() -> None:
     print(INSTALL, file=sys.stderr)
 
 
-async def _run(url: str, clients: int, seconds: float) -> Load:
+async def _run(url: str, clients: int, seconds: float, header: str) -> Load:
     started = perf_counter()
-    found = await asyncio.gather(*(_client(url, started + seconds) for _ in range(clients)))
+    found = await asyncio.gather(*(_client(url, started + seconds, header) for _ in range(clients)))
     elapsed = perf_counter() - started
     latencies = [latency for latencies in found for latency in latencies]
     if len(latencies) < 2:
@@ -73,11 +74,12 @@ async def _run(url: str, clients: int, seconds: float) -> Load:
     return Load(len(latencies) / elapsed, cuts[49] * 1000, cuts[98] * 1000)
 
 
-async def _client(url: str, end: float) -> list[float]:
+async def _client(url: str, end: float, header: str) -> list[float]:
     """Seconds of each request of one client, until the time ``end``."""
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+    more = f"{header}\r\n" if header else ""
+    request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{more}\r\n".encode()
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     latencies = []
     try:
@@ -85,7 +87,7 @@ async def _client(url: str, end: float) -> list[float]:
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
-            if not head.startswith(b"http/1.1 200 ") or not length:
+            if not head.startswith((b"http/1.1 200 ", b"http/1.1 304 ")) or not length:
                 raise RuntimeError(f"not a success: {url}")
             await reader.readexactly(int(length))
             latencies.append(perf_counter() - started)

@@ -179,8 +179,9 @@ class Service(AbstractContextManager["Service"]):
         environment = {"DATASTORE_SYSADMIN_TOKEN": self.token}
         return ServerProcess(command, environment, port, "/readyz", self.folder / "service.log")
 
-    def restart(self) -> None:
-        """New processes, whose memory nothing has used yet."""
+    def restart(self, workers: int | None = None) -> None:
+        """New processes, whose memory nothing has used yet; so many from now on, if given."""
+        self.workers = workers or self.workers
         self.server.__exit__(None, None, None)
         self.server = self._serve()
 
@@ -236,7 +237,7 @@ class Service(AbstractContextManager["Service"]):
         table = self.sql_name(resource_id)
         self.psql(
             f"INSERT INTO {table} ({sample.COLUMNS}) {query}",
-            f"UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table}), version = version + 1"
+            f"UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table})"
             f" WHERE resource_id = '{resource_id}'",
             f"VACUUM (ANALYZE) {table}",
         )

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import sys
+import http.client
 
-from benchmarks import clients, sample
-from benchmarks.harness import Measurement, against_floor, interleave
+from benchmarks import bare, clients, sample
+from benchmarks.harness import Measurement, Spread, against_floor, interleave
 from benchmarks.run import Run
-from benchmarks.service import HOST, ServerProcess, exchange, free_port
+from benchmarks.service import HOST, exchange
 
 ROWS = 100_000
 LIMITS = (20, 100)
 CLIENTS = (1, 16, 64)
+WORKERS = (1, 2)
 
 
 def measure(run: Run) -> list[Measurement]:
-    """Requests per second and latencies of ``limit=20`` and ``limit=100`` at 1, 16 and 64 clients."""
-    service = run.service
+    """Requests per second and latencies of ``limit=20`` and ``limit=100``, by workers and clients."""
+    service, workers = run.service, run.service.workers
     resource = service.create_table(sample.FIELDS)
     service.fill(resource, sample.rows(1, run.size(ROWS)))
     address = f"/api/3/action/datastore_search?resource_id={resource}&limit="
-    with _bare(run, resource) as bare:
-        found: list[Measurement] = []
+    found: list[Measurement] = []
+    for count in WORKERS:
+        service.restart(count)
+        found += _by_clients(run, resource, address)
+    service.restart(workers)
+    return found
+
+
+def _by_clients(run: Run, resource: str, address: str) -> list[Measurement]:
+    port = run.service.server.port
+    statements = {str(limit): bare.page(run, resource, f"ORDER BY _id LIMIT {limit}") for limit in LIMITS}
+    found: list[Measurement] = []
+    with bare.serve(run, statements) as floor:
         for limit in LIMITS:
-            _check_same_rows(exchange(service.server.port, "GET", f"{address}{limit}")[1], bare.port, limit)
-            ours = f"http://{HOST}:{service.server.port}{address}{limit}"
+            _check_same_rows(exchange(port, "GET", f"{address}{limit}")[1], floor.port, limit)
+            ours = f"http://{HOST}:{port}{address}{limit}"
             for count in CLIENTS:
-                found += _measure(run, ours, f"http://{HOST}:{bare.port}/{limit}", limit, count)
-        return found
-
-
-def _bare(run: Run, resource: str) -> ServerProcess:
-    service, port = run.service, free_port()
-    columns = f"_id, {sample.COLUMNS}".replace(
-        '"measured_at"', "to_char(measured_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS') AS measured_at"
-    )
-    page = f"SELECT {columns} FROM {service.sql_name(resource)} ORDER BY _id LIMIT $1"
-    environment = {"BARE_DSN": service.dsn, "BARE_SQL": f"SELECT json_agg(r) FROM ({page}) AS r"}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.bare:create_app", "--no-access-log"]
-    command += ["--log-level", "warning", "--port", str(port), "--workers", str(service.workers)]
-    return ServerProcess(command, environment, port, "/1", service.folder / "bare.log")
+                found += _measure(run, ours, f"http://{HOST}:{floor.port}/{limit}", limit, count)
+        found.append(_not_modified(run, f"{address}{LIMITS[-1]}"))
+    return found
 
 
 def _check_same_rows(answer: bytes, port: int, limit: int) -> None:
@@ -52,10 +53,40 @@ def _measure(run: Run, ours: str, floor: str, limit: int, count: int) -> list[Me
     pairs = interleave(
         lambda: clients.run(ours, count, run.seconds), lambda: clients.run(floor, count, run.seconds), run.pairs
     )
-    name = f"slice limit={limit}, {count} client{'s' if count > 1 else ''}, {run.service.workers} workers"
+    workers = run.service.workers
+    name = (
+        f"slice limit={limit}, {count} client{'s' if count > 1 else ''}, {workers} worker{'s' if workers > 1 else ''}"
+    )
     p99_goal = round(1 / 1.5, 3) if count == max(CLIENTS) else None
     return [
         against_floor(name, "req/s", [(a.rate, b.rate) for a, b in pairs], goal=0.8),
         against_floor(f"{name}: p50", "ms", [(a.p50, b.p50) for a, b in pairs], None, less_is_better=True),
         against_floor(f"{name}: p99", "ms", [(a.p99, b.p99) for a, b in pairs], p99_goal, less_is_better=True),
     ]
+
+
+def _not_modified(run: Run, address: str) -> Measurement:
+    """The same for clients that have the page already: 304."""
+    port, workers = run.service.server.port, run.service.workers
+    tag = header(port, address, "ETag")
+    rates = [
+        clients.run(f"http://{HOST}:{port}{address}", max(CLIENTS), run.seconds, f"If-None-Match: {tag}").rate
+        for _ in range(run.pairs)
+    ]
+    name = f"not modified, {max(CLIENTS)} clients, {workers} worker{'s' if workers > 1 else ''}"
+    return Measurement(name, "req/s", Spread.of(rates))
+
+
+def header(port: int, address: str, name: str) -> str:
+    """A header of an answer. Raises :class:`RuntimeError` if it has none."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=60)
+    try:
+        connection.request("GET", address)
+        response = connection.getresponse()
+        response.read()
+    finally:
+        connection.close()
+    value = response.getheader(name)
+    if value is None:
+        raise RuntimeError(f"no {name}: {address}")
+    return value

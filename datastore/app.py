@@ -10,18 +10,37 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette_compress import CompressMiddleware, add_compress_type
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datastore.actions.services import Services
 from datastore.api import dump, logs, metrics
+from datastore.api.compression import Compress
+from datastore.api.conditional import ConditionalDumps
 from datastore.api.cors import Cors
+from datastore.api.endpoint import ActionEndpoint
 from datastore.api.observe import Observe
 from datastore.api.routes import not_found, routes
 from datastore.postgres.embedded import connection_dsn
 from datastore.settings import Settings
 
-for content_type in ("text/csv", "text/tab-separated-values", "application/x-ndjson"):
-    add_compress_type(content_type)
+ACTIONS = "/api/3/action/"
+
+
+class Application(Starlette):
+    """Starlette, but for the calls of actions: they need neither its router nor its handlers of errors, which take a
+    fifth of the time that a small slice has.
+    """
+
+    actions: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http" and scope["path"].startswith(ACTIONS):
+            scope["app"] = self
+            scope["path_params"] = {"name": scope["path"][len(ACTIONS) :]}
+            await self.actions(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Starlette:
@@ -30,22 +49,20 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     Otherwise they are opened at start-up, at ``settings.database_url`` or the running embedded server.
     """
     settings = settings or Settings()
-    app = Starlette(
+    layers = [
+        Middleware(Observe),
+        Middleware(Cors, settings=settings),
+        Middleware(Compress, minimum_size=settings.compress_min_size),
+    ]
+    app = Application(
         routes=[*routes(settings), *dump.routes],
-        middleware=[
-            Middleware(Observe),
-            Middleware(Cors, settings=settings),
-            Middleware(
-                CompressMiddleware,
-                minimum_size=settings.compress_min_size,
-                zstd_level=1,
-                brotli_quality=1,
-                gzip_level=1,
-            ),
-        ],
+        middleware=[*layers, Middleware(ConditionalDumps, settings=settings)],
         exception_handlers={HTTPException: not_found},
         lifespan=_lifespan,
     )
+    app.actions = ActionEndpoint(settings)
+    for layer in reversed(layers):
+        app.actions = layer.cls(app.actions, *layer.args, **layer.kwargs)
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.services = services

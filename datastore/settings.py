@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     cors_origin_whitelist: str = Field("", description="Origins allowed to call the API, separated by spaces.")
     max_body_size: int = Field(256 * 2**20, ge=1024, description="Largest accepted request body, after decompression.")
     max_json_depth: int = Field(64, ge=2, le=200, description="Deepest nesting of JSON parameters.")
+    public_max_age: int = Field(
+        0,
+        ge=0,
+        description="Seconds for which caches may answer with the rows of public tables without asking us. With 0 they "
+        "ask every time, which costs little when nothing has changed.",
+    )
     compress_min_size: int = Field(1000, ge=0, description="Responses smaller than this are not compressed.")
 
     # Searches

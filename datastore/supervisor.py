@@ -22,6 +22,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from datastore.api.writes import HttpProtocol
 from datastore.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class Supervisor(Multiprocess):
             f"{__name__}:worker_app",
             factory=True,
             loop="uvloop",
-            http="httptools",
+            http=HttpProtocol,
             ws="none",
             lifespan="on",
             workers=settings.workers,

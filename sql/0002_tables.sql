@@ -6,7 +6,9 @@ CREATE TABLE datastore.tables (
     dataset_id text NOT NULL REFERENCES datastore.datasets (id),
     -- Exact, and changed by every writing transaction as its last statement, so that the row lock is held for a moment.
     record_count bigint NOT NULL DEFAULT 0,
-    version bigint NOT NULL DEFAULT 1,
+    -- Grows with every change of this row, and so of the table. A time in microseconds as a rule, so that no version comes
+    -- a second time: not when the table is dropped and made again, nor when the database is restored from a backup.
+    version bigint NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) * 1000000,
     -- The columns of the unique key.
     key text[] NOT NULL DEFAULT '{}',
     -- The data dictionary: {column: info}.
@@ -18,6 +20,15 @@ CREATE TABLE datastore.tables (
     created timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX ON datastore.tables (dataset_id);
+
+CREATE FUNCTION datastore.next_version() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.version := greatest(OLD.version + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER next_version BEFORE UPDATE ON datastore.tables FOR EACH ROW EXECUTE FUNCTION datastore.next_version();
 
 -- Aliases are pointers: they never freeze columns.
 CREATE TABLE datastore.aliases (

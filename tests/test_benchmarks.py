@@ -6,12 +6,14 @@ import io
 import itertools
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as command
-from benchmarks import clients, dump, harness
+from benchmarks import clients, dump, growth, harness, report, slice
+from benchmarks.chart import Chart
 from benchmarks.harness import Measurement, Spread, against_floor, at_most, interleave
 from benchmarks.run import Run
 from benchmarks.service import Service
@@ -97,13 +99,46 @@ def test_table() -> None:
 
 
 def test_tracked_results_have_the_format() -> None:
-    path = command.RESULTS / "latest.json"
+    path = report.RESULTS / "latest.json"
     rows = json.loads(path.read_text())
     assert rows
     for row in rows:
         assert list(row) == ["path", "ours", "floor", "unit", "ratio", "goal", "met"]
-    machine = json.loads((command.RESULTS / "machine.json").read_text())
+    machine = json.loads((report.RESULTS / "machine.json").read_text())
     assert {"date", "cpu", "cores", "postgresql", "workers"} <= machine.keys()
+
+
+def test_the_page_is_written_from_the_results(tmp_path: Path) -> None:
+    harness.save(_some(), tmp_path / "latest.json")
+    (tmp_path / "machine.json").write_bytes((report.RESULTS / "machine.json").read_bytes())
+    page = tmp_path / "page.md"
+    page.write_text("by hand\n<!-- results -->\nold\n<!-- end of results -->\nalso by hand\n")
+    for _ in range(2):
+        report.write(tmp_path, page)
+    text = page.read_text()
+    assert text.startswith("by hand\n<!-- results -->\n")
+    assert text.endswith("\n<!-- end of results -->\nalso by hand\n")
+    assert "old" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert rows[2:] == [
+        "| load | 123,500 | 200,000 | rows/s | 0.62 | ≥ 0.9 | **no** |",
+        "| first byte | 12.3 |  | ms |  | ≤ 200 | yes |",
+        "| memory | 98.8 |  | MiB |  |  |  |",
+    ]
+
+
+def test_chart() -> None:
+    chart = Chart("Rows & more", "rows", (10, 1000))
+    for value in (0.5, 50.0):
+        chart.add("page", value)
+        chart.add("flat", 2.0)
+    root = ElementTree.fromstring(chart.svg())  # noqa: S314 -- our own
+    lines = [line.attrib["points"].split() for line in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(points) for points in lines] == [2, 2]
+    heights = [[float(point.split(",")[1]) for point in points] for points in lines]
+    assert heights[0][0] > heights[0][1]
+    assert heights[1][0] == heights[1][1]
+    assert "Rows & more" in chart.text()
 
 
 # --- the real thing, small --------------------------------------------------------------------------------------------
@@ -113,7 +148,7 @@ def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setattr("sys.argv", ["benchmarks", "loaf"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "there is no benchmark 'loaf'; there are: load, slice, dump, gate, catalog" in capsys.readouterr().err
+    assert "there is no benchmark 'loaf'; there are: load, slice, pages, dump, " in capsys.readouterr().err
 
 
 def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +156,9 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.clients.shutil.which", lambda _name: None)
     monkeypatch.setattr("benchmarks.slice.CLIENTS", (2,))
     monkeypatch.setattr("benchmarks.slice.LIMITS", (20,))
+    monkeypatch.setattr(growth, "REPEATS", 2)
+    monkeypatch.setattr(growth, "ASKED", 3)
+    monkeypatch.setattr("benchmarks.slice.WORKERS", (1,))
     with Service(workers=1) as service:
         run = Run(service, pairs=1, seconds=0.3, scale=0.0005)
         found = {name: command.benchmark(name)(run) for name in command.NAMES}
@@ -130,11 +168,28 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
             clients.run(f"http://127.0.0.1:{service.server.port}/nothing", 1, 0.2)
         with pytest.raises(RuntimeError, match="nonsense"):
             service.psql("nonsense")
+        with pytest.raises(RuntimeError, match="no X-Nothing"):
+            slice.header(service.server.port, "/livez", "X-Nothing")
+        grown = [
+            growth.by_rows(service, (20, 300)),
+            growth.by_columns(service, (3,)),
+            growth.by_tables(service, (1, 2)),
+        ]
         folder = service.folder
         process = service.server.processes()[0]
     assert not folder.exists()
+    for chart in grown:
+        assert all(len(values) == len(chart.sizes) for values in chart.series.values())
+        assert all(value > 0 for values in chart.series.values() for value in values)
     assert not process.is_running()
-    assert [len(measured) for measured in found.values()] == [2, 3, 32, 7, 5]
+    assert {name: len(found[name]) for name in ("load", "slice", "pages", "dump", "gate", "catalog")} == {
+        "load": 2,
+        "slice": 4,
+        "pages": 7,
+        "dump": 32,
+        "gate": 7,
+        "catalog": 5,
+    }
     for measured in itertools.chain.from_iterable(found.values()):
         assert measured.ours.median >= 0
         assert measured.ratio is None or measured.ratio.median > 0

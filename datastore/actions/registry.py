@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from datastore.accounts.actor import Actor
+from datastore.actions.freshness import Freshness
 from datastore.actions.parameters import Parameters, validate
 from datastore.actions.scopes import check_scope
 from datastore.actions.services import Services
@@ -53,6 +54,8 @@ class Call:
     """Path and query string of the HTTP request, for links to further pages; empty outside HTTP."""
     changed_entities: dict[str, list[str]] = field(default_factory=dict)
     """What a write changed, ``{"packages": [id]}``, shown in the envelope."""
+    freshness: Freshness | None = None
+    """What the client may keep of the answer; None if nothing, as outside HTTP."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by phase, shown in ``Server-Timing``."""
 
@@ -118,5 +121,10 @@ async def run(name: str, call: Call, data: Mapping[str, Any]) -> Any:
     unknown name, and the errors of ``datastore.errors``.
     """
     found = _actions[name]
-    check_scope(call.actor, name, writes=not found.get)
-    return await found.function(call, validate(found.model, data))
+    return await perform(found, call, validate(found.model, data))
+
+
+async def perform(action: Action, call: Call, parameters: Parameters) -> Any:
+    """Run the action with parameters of its model, if the actor's token is for such actions."""
+    check_scope(call.actor, action.name, writes=not action.get)
+    return await action.function(call, parameters)

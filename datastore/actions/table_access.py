@@ -29,13 +29,16 @@ async def readable(call: Call, name: str, work: Callable[[TableSchema], Awaitabl
     """Run ``work`` with the table of a resource id or alias, which the actor may read.
 
     Again with a fresh schema if the cached one proves out of date. ``_table_metadata`` is for everybody, who see in it
-    what they may. Raises :class:`NotFound`, :class:`NotAuthorized`.
+    what they may. Raises :class:`NotFound`, :class:`NotAuthorized`,
+    :class:`NotModified` if the client has the answer already.
     """
     if name == metadata.NAME:
         return await work(metadata.visible_to(call.actor))
 
     async def checked(schema: TableSchema) -> Result:
         require_read(call.actor, schema.access, "resource_show", f"resource {schema.resource_id}")
+        if call.freshness is not None:
+            await call.freshness.check(call.services.database, schema, call.actor)
         return await work(schema)
 
     return await _with_schema(call, name, await call.services.schemas.get(name), checked)

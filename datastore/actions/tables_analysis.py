@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, Field
 
+from datastore.actions.freshness import moves
 from datastore.actions.parameters import Boolean, Integer, KnownOnly, Natural, Strings, invalid, one_of
 from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.table_access import readable
@@ -79,7 +80,11 @@ async def datastore_aggregate(call: Call, parameters: DatastoreAggregate) -> Raw
     )
 
     async def compute(schema: TableSchema) -> tuple[TableSchema, search.Found]:
-        return schema, await search.run(call.services.database, schema, aggregate.plan(request, schema))
+        found = await search.run(call.services.database, schema, aggregate.plan(request, schema))
+        values = (parameters.filters, parameters.group_by, parameters.aggregates)
+        if call.freshness is not None and not moves(values):
+            call.freshness.keep(schema, found.version, call.actor)
+        return schema, found
 
     schema, found = await readable(call, parameters.resource_id, compute)
     head: dict[str, Any] = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import lru_cache
+from time import perf_counter
 from typing import Annotated, Any
 
 import msgspec
 import orjson
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, PrivateAttr, TypeAdapter
 
+from datastore.actions import freshness
 from datastore.actions.parameters import (
     Boolean,
     Integer,
@@ -28,7 +32,7 @@ from datastore.actions.table_access import readable
 from datastore.errors import ValidationError
 from datastore.settings import Settings
 from datastore.tables import cursor as cursors
-from datastore.tables import describe, search
+from datastore.tables import describe, registry, search
 from datastore.tables.matching import Match
 from datastore.tables.names import ID
 from datastore.tables.schema import TableSchema
@@ -116,8 +120,12 @@ class DatastoreSearch(Selection, KnownOnly):
     records_format: Annotated[str, one_of("objects", "lists", "csv", "tsv")] = Field(
         "objects", description="Shape of the rows: objects, lists, csv or tsv."
     )
+    _prepared: _Prepared | None = PrivateAttr(None)
+    """The same parameters may come again, for the same table as a rule: see the endpoint of actions."""
 
 
+_MOST_COLUMNS_KEPT = 100
+"""A thousand plans for five hundred columns would take a worker's memory."""
 _ECHOED = (
     "filters",
     "q",
@@ -133,32 +141,69 @@ _ECHOED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A search as far as it can be made before it runs; for a request that comes again, once."""
+
+    schema: TableSchema
+    settings: Settings
+    request: search.Search
+    plan: search.Plan
+    opening: bytes
+    """The result as JSON up to what the rows decide."""
+    moves: bool
+    """The same request finds other rows tomorrow, with nobody having written any."""
+
+
 @action(DatastoreSearch, get=True)
 async def datastore_search(call: Call, parameters: DatastoreSearch) -> RawJson:
     """Search a table: filters, full text, sorting, paging. Everybody may search the tables of public datasets."""
-    request = _request(parameters, call.settings)
 
-    async def find(schema: TableSchema) -> tuple[TableSchema, search.Plan, search.Found]:
-        plan = search.plan(request, schema)
-        return schema, plan, await search.run(call.services.database, schema, plan)
+    async def find(schema: TableSchema) -> RawJson:
+        prepared = _prepared(parameters, schema, call.settings)
+        started = perf_counter()
+        found = await search.run(call.services.database, schema, prepared.plan)
+        call.timings["db"] = perf_counter() - started
+        if call.freshness is not None and not prepared.moves:
+            call.freshness.keep(schema, found.version, call.actor)
+        return _result(call, prepared, found)
 
-    schema, plan, found = await readable(call, parameters.resource_id, find)
-    head: dict[str, Any] = {
+    return await readable(call, parameters.resource_id, find)
+
+
+def _prepared(parameters: DatastoreSearch, schema: TableSchema, settings: Settings) -> _Prepared:
+    known = parameters._prepared
+    if known is not None and known.schema is schema and known.settings is settings:
+        return known
+    request = _request(parameters, settings)
+    plan = search.plan(request, schema)
+    opening: dict[str, Any] = {
         "resource_id": schema.resource_id,
-        "fields": found.fields,
+        "fields": plan.fields,
         "limit": request.limit,
         "include_total": request.include_total,
         "records_format": request.records_format,
         "include_next_page": request.include_next_page,
     }
-    head |= {name: getattr(parameters, name) for name in _ECHOED if name in parameters.model_fields_set}
+    opening |= {name: getattr(parameters, name) for name in _ECHOED if name in parameters.model_fields_set}
+    moves = freshness.moves(parameters.filters)
+    prepared = _Prepared(schema, settings, request, plan, encode(opening)[:-1], moves)
+    if len(schema.columns) <= _MOST_COLUMNS_KEPT:
+        parameters._prepared = prepared
+    return prepared
+
+
+def _result(call: Call, prepared: _Prepared, found: search.Found) -> RawJson:
+    request = prepared.request
+    parts = [prepared.opening]
     if found.total is not None:
-        head |= {"total": found.total, "total_was_estimated": False}
-    head |= _next(request, plan, found)
-    head["_links"] = _links(call, request)
-    as_text = parameters.records_format in search.COPY_FORMATS
+        parts.append(b',"total":%d,"total_was_estimated":false' % found.total)
+    if further := _next(request, prepared.plan, found):
+        parts += (b",", encode(further)[1:-1])
+    as_text = request.records_format in search.COPY_FORMATS
     records = orjson.dumps(found.records.decode()) if as_text else found.records
-    return RawJson(encode(head)[:-1] + b',"records":' + records + b"}")
+    links = _links(*call.request_target, request.limit or 0, request.offset)
+    return RawJson(b"".join((*parts, b',"_links":', links, b',"records":', records, b"}")))
 
 
 def _request(parameters: DatastoreSearch, settings: Settings) -> search.Search:
@@ -195,17 +240,16 @@ def _next(request: search.Search, plan: search.Plan, found: search.Found) -> dic
     return result
 
 
-def _links(call: Call, request: search.Search) -> dict[str, str]:
-    """Where the first, next and previous pages are, as older clients follow them."""
-    path, query = call.request_target
+@lru_cache(maxsize=1024)
+def _links(path: str, query: str, limit: int, offset: int) -> bytes:
+    """Where the first, next and previous pages are, as older clients follow them; as JSON."""
     kept = [part for part in query.split("&") if part and not part.startswith("offset=")]
     start = f"{path}?{'&'.join(kept)}" if kept else path
     glue = "&" if kept else "?"
-    limit = request.limit or 0
-    links = {"start": start, "next": f"{start}{glue}offset={request.offset + limit}"}
-    if request.offset - limit > 0:
-        links["prev"] = f"{start}{glue}offset={request.offset - limit}"
-    return links
+    links = {"start": start, "next": f"{start}{glue}offset={offset + limit}"}
+    if offset - limit > 0:
+        links["prev"] = f"{start}{glue}offset={offset - limit}"
+    return encode(links)
 
 
 class DatastoreInfo(OfResource):
@@ -221,8 +265,14 @@ async def datastore_info(call: Call, parameters: DatastoreInfo) -> dict[str, Any
     """Describe a table: its columns with their data dictionary, its count, sizes and aliases."""
 
     async def look(schema: TableSchema) -> dict[str, Any]:
-        return await describe.info(
+        # The version first: what is read after it is never older than the tag says.
+        version = None if call.freshness is None else await registry.version(call.services.database, schema)
+        found = await describe.info(
             call.services.database, schema, parameters.include_meta, parameters.include_fields_schema
         )
+        # While the index is built, its progress changes without a write.
+        if call.freshness is not None and found.get("full_text", {}).get("state") != "building":
+            call.freshness.keep(schema, version, call.actor)
+        return found
 
     return await readable(call, parameters.resource_id, look)

@@ -46,15 +46,11 @@ class Decoded:
 async def decode(
     scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, action: Action, settings: Settings
 ) -> Decoded:
-    """The parameters of a GET, HEAD or POST request for ``action``.
+    """The parameters of a POST request for ``action``.
 
     Raises :class:`BadRequest` for everything that cannot be understood, :class:`PayloadTooLarge` for too large a body.
     """
-    query, callback = _query(scope["query_string"])
-    if scope["method"] != "POST":
-        if not action.get:
-            raise BadRequest("JSON Error: Invalid request. Please use POST method for your request")
-        return Decoded(query, callback)
+    query, callback = decode_query(scope["query_string"])
     if not action.get:
         query = {}
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
@@ -80,11 +76,14 @@ async def decode(
 
 def query_parameters(scope: Scope) -> dict[str, Any]:
     """The parameters of an address that is no action: those of its query string. Raises :class:`BadRequest`."""
-    return _query(scope["query_string"])[0]
+    return decode_query(scope["query_string"])[0]
 
 
-def _query(query_string: bytes) -> tuple[dict[str, Any], str | None]:
-    """The query string's parameters, without ``callback``, which is given apart."""
+def decode_query(query_string: bytes) -> tuple[dict[str, Any], str | None]:
+    """The query string's parameters, without ``callback`` (the name of the JSONP function), which is given apart.
+
+    Raises :class:`BadRequest`.
+    """
     if not query_string:
         return {}, None
     query = _collect(_pairs(query_string))

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from datastore.accounts.actor import ANONYMOUS
 from datastore.actions import registry
-from datastore.actions.registry import Call, File
+from datastore.actions.freshness import NotModified
+from datastore.actions.parameters import Parameters, validate
+from datastore.actions.registry import Action, Call, File
 from datastore.actions.services import Services
 from datastore.api import envelope
-from datastore.api.decode import Decoded, decode
+from datastore.api.caching import UNCACHED, Caching
+from datastore.api.decode import decode, decode_query
 from datastore.api.download import Download
-from datastore.api.exchange import JSON_TYPE, Header, exchange_of, respond, site_url
+from datastore.api.exchange import JSON_TYPE, Exchange, Header, exchange_of, respond, site_url
 from datastore.api.identity import identify
 from datastore.errors import BadRequest
+from datastore.settings import Settings
 
 METHODS: Header = (b"allow", b"GET, HEAD, OPTIONS, POST")
 _SCRIPT_TYPE: Header = (b"content-type", b"application/javascript;charset=utf-8")
-_UNCACHED: Header = (b"cache-control", b"private, max-age=0")
+_LONGEST_REMEMBERED = 2000
 
 
 class ActionEndpoint:
     """ASGI application for a route with the path parameter ``name``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._caching = Caching(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -39,49 +47,91 @@ class ActionEndpoint:
         address = site_url(scope, services.settings)
         action = registry.find(name)
         exchange.action = name if action else "unknown"
-        callback = None
         try:
             if action is None:
                 raise BadRequest(f"Action name not known: {name}")
-            started = perf_counter()
-            headers = dict(scope["headers"])
-            decoded = await decode(scope, headers, receive, action, services.settings)
-            exchange.timings["decode"] = perf_counter() - started
-            try:
-                body = await _run(scope, name, decoded, headers, services, address)
-            finally:
-                await decoded.close()
-            callback = decoded.callback if method != "POST" else None
+            if method == "POST":
+                answer = await _post(scope, receive, action, exchange, services, address)
+            else:
+                answer = await _get(scope, action, exchange, services, address, self._caching)
         except Exception as error:
             failure = envelope.failure(error, address, exchange.action)
             await respond(send, failure.status, failure.body, (JSON_TYPE, *failure.headers))
             return
-        if isinstance(body, File):
-            await Download(body.name, body.content_type, body.chunks)(scope, receive, send)
-        elif callback is None:
-            await respond(send, 200, body, (JSON_TYPE, _UNCACHED))
+        if isinstance(answer, File):
+            await Download(answer.name, answer.content_type, answer.chunks)(scope, receive, send)
         else:
-            await respond(send, 200, _script(callback, body), (_SCRIPT_TYPE, _UNCACHED))
+            status, headers, body = answer
+            await respond(send, status, body, headers)
 
 
-async def _run(
-    scope: Scope, name: str, decoded: Decoded, headers: dict[bytes, bytes], services: Services, address: str
-) -> bytes | File:
+_Answer = tuple[int, list[Header], bytes] | File
+
+
+async def _post(
+    scope: Scope, receive: Receive, action: Action, exchange: Exchange, services: Services, address: str
+) -> _Answer:
+    started = perf_counter()
+    headers = dict(scope["headers"])
+    decoded = await decode(scope, headers, receive, action, services.settings)
+    try:
+        parameters = validate(action.model, decoded.parameters)
+        exchange.timings["parse"] = perf_counter() - started
+        actor = await identify(headers, services) if decoded.callback is None else ANONYMOUS
+        exchange.user = actor.name
+        call = Call(services, actor, address, _target(scope), timings=exchange.timings)
+        body = await _run(action, call, parameters)
+    finally:
+        await decoded.close()
+    return body if isinstance(body, File) else (200, [JSON_TYPE, UNCACHED], body)
+
+
+async def _get(
+    scope: Scope, action: Action, exchange: Exchange, services: Services, address: str, caching: Caching
+) -> _Answer:
+    started = perf_counter()
+    query_string = scope["query_string"]
+    asked = _asked if len(query_string) <= _LONGEST_REMEMBERED else _asked.__wrapped__
+    parameters, callback = asked(action, query_string)
+    exchange.timings["parse"] = perf_counter() - started
+    target = _target(scope)
+    if callback is not None:
+        # A script on any page can ask for JSONP with its visitor's credentials: so they do not count.
+        body = await _run(action, Call(services, ANONYMOUS, address, target, timings=exchange.timings), parameters)
+        return body if isinstance(body, File) else (200, [_SCRIPT_TYPE, UNCACHED], _script(callback, body))
+    headers = dict(scope["headers"])
+    actor = await identify(headers, services)
+    exchange.user = actor.name
+    freshness = caching.freshness(headers, f"{address} {target[0]}?{target[1]}")
+    call = Call(services, actor, address, target, freshness=freshness, timings=exchange.timings)
+    try:
+        body = await _run(action, call, parameters)
+    except NotModified:
+        return 304, caching.headers(freshness, actor), b""
+    return body if isinstance(body, File) else (200, [JSON_TYPE, *caching.headers(freshness, actor)], body)
+
+
+@lru_cache(maxsize=1024)
+def _asked(action: Action, query_string: bytes) -> tuple[Parameters, str | None]:
+    """The parameters of a query string, and the JSONP callback. Parameters never change, so calls may share them."""
+    if not action.get:
+        raise BadRequest("JSON Error: Invalid request. Please use POST method for your request")
+    query, callback = decode_query(query_string)
+    return validate(action.model, query), callback
+
+
+def _target(scope: Scope) -> tuple[str, str]:
+    return scope["path"], scope["query_string"].decode("latin-1")
+
+
+async def _run(action: Action, call: Call, parameters: Parameters) -> bytes | File:
     """The envelope of the action's result, or the file that it is. Raises what the action raises."""
     started = perf_counter()
-    exchange = exchange_of(scope)
-    # A script on any page can ask for JSONP with its visitor's credentials: so they do not count.
-    actor = await identify(headers, services) if decoded.callback is None else ANONYMOUS
-    exchange.user = actor.name
-    authenticated = perf_counter()
-    exchange.timings["auth"] = authenticated - started
-    target = (scope["path"], scope["query_string"].decode("latin-1"))
-    call = Call(services, actor, address, target, timings=exchange.timings)
-    result = await registry.run(name, call, decoded.parameters)
-    exchange.timings["action"] = perf_counter() - authenticated
+    result = await registry.perform(action, call, parameters)
+    call.timings["action"] = perf_counter() - started
     if isinstance(result, File):
         return result
-    return envelope.success(address, name, result, call.changed_entities)
+    return envelope.success(call.site_url, action.name, result, call.changed_entities)
 
 
 def _script(callback: str, body: bytes) -> bytes:

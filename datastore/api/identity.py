@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from datastore.accounts.actor import Actor
 from datastore.actions.services import Services
@@ -18,7 +19,7 @@ def token_of(headers: Mapping[bytes, bytes], header_name: str) -> str | None:
 
     A value is the token itself, or ``Bearer`` and the token; any other value with a space (``Basic …``) is none.
     """
-    for name in (header_name.lower().encode(), b"authorization", b"x-ckan-api-key"):
+    for name in token_headers(header_name):
         value = headers.get(name)
         if value is None:
             continue
@@ -29,3 +30,9 @@ def token_of(headers: Mapping[bytes, bytes], header_name: str) -> str | None:
         if token and " " not in token:
             return token
     return None
+
+
+@lru_cache(maxsize=16)
+def token_headers(header_name: str) -> tuple[bytes, ...]:
+    """The headers that may carry a token, in their order: answers vary with them."""
+    return tuple(dict.fromkeys((header_name.lower().encode(), b"authorization", b"x-ckan-api-key")))

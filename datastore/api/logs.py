@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -16,6 +17,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from datastore.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 def configure(settings: Settings) -> None:
@@ -48,19 +51,31 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
+def request(level: str, **event: Any) -> None:
+    """The line of a request. What is written as JSON takes a short cut: structlog's chain costs three times as much."""
+    processors = structlog.get_config()["processors"]
+    if not processors or processors[-1] is not _json:
+        getattr(log, level)("request", **event)
+    elif logging.getLevelNamesMapping()[level.upper()] >= logging.getLogger().level:
+        _StandardError().msg(_json(None, level, {"timestamp": _now(), "level": level, "event": "request", **event}))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
 class _StandardError:
     """Writes a line in one call, so that the lines of several workers do not mix.
 
     A log that cannot be written (disk full, reader gone) must not stop the service, so its lines are lost.
     """
 
-    def __init__(self, *_arguments: Any) -> None:
-        self._stream = sys.stderr
+    def __init__(self, *_arguments: Any) -> None: ...
 
     def msg(self, message: str) -> None:
         with contextlib.suppress(OSError):
-            self._stream.write(message + "\n")
-            self._stream.flush()
+            sys.stderr.write(message + "\n")
+            sys.stderr.flush()
 
     debug = info = warning = error = critical = exception = msg
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import asyncpg
@@ -59,8 +60,15 @@ def begin() -> None:
 def end(action: str, status: int, seconds: float) -> None:
     """It has been answered."""
     _in_flight.dec()
-    _requests.labels(action, status).inc()
-    _seconds.labels(action).observe(seconds)
+    count, duration = _of(action, status)
+    count.inc()
+    duration.observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _of(action: str, status: int) -> tuple[Counter, Histogram]:
+    """The metrics with their labels, looked up once."""
+    return _requests.labels(action, status), _seconds.labels(action)
 
 
 def start() -> None:

@@ -11,10 +11,9 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datastore.api import envelope, metrics
+from datastore.api import envelope, logs, metrics
 from datastore.api.exchange import JSON_TYPE, KEY, Exchange, respond
 
-log = structlog.get_logger(__name__)
 _SANE_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -61,9 +60,9 @@ class Observe:
         finally:
             seconds = perf_counter() - started
             metrics.end(exchange.action, status, seconds)
-            write = log.error if status >= 500 else log.debug if scope["path"] in _QUIET else log.info
-            write(
-                "request",
+            logs.request(
+                "error" if status >= 500 else "debug" if scope["path"] in _QUIET else "info",
+                request_id=exchange.id,
                 method=scope["method"],
                 path=scope["path"],
                 action=exchange.action,

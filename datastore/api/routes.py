@@ -32,7 +32,7 @@ class Version:
 
 def routes(settings: Settings) -> list[Route]:
     """Every route of the wire, likeliest first. None of them redirects: clients of the API do not follow."""
-    call = ActionEndpoint()
+    call = ActionEndpoint(settings)
     versions = {"/api": 1, "/api/1": 1, "/api/2": 2, "/api/3": 3}
     return [
         Route("/api/3/action/{name:path}", call),

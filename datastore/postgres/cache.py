@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -25,7 +25,7 @@ class Cache(Generic[Value]):
         kind: str,
         load: Callable[[str], Awaitable[Value | None]],
         size: int = 10_000,
-        keys: Callable[[Value], tuple[str, ...]] | None = None,
+        keys: Callable[[Value], tuple[str, ...]] = lambda _value: (),
     ) -> None:
         """``keys`` gives further message keys by which a value is dropped, besides the key of its look-up."""
         self._notifications = notifications
@@ -33,6 +33,8 @@ class Cache(Generic[Value]):
         self._size = size
         self._keys = keys
         self._values: OrderedDict[str, Value] = OrderedDict()
+        self._named: defaultdict[str, set[str]] = defaultdict(set)
+        """The keys of look-ups by the further keys of their values: a drop costs the same however much is kept."""
         self._generation = 0
         notifications.subscribe(kind, self._drop)
 
@@ -49,17 +51,26 @@ class Cache(Generic[Value]):
         generation = self._generation
         value = await self._load(key)
         if value is not None and generation == self._generation and self._notifications.listening:
+            self._forget(key)
             self._values[key] = value
+            for other in self._keys(value):
+                self._named[other].add(key)
             if len(self._values) > self._size:
-                self._values.popitem(last=False)
+                self._forget(next(iter(self._values)))
         return value
+
+    def _forget(self, key: str) -> None:
+        value = self._values.pop(key, None)
+        for other in self._keys(value) if value is not None else ():
+            self._named[other].discard(key)
+            if not self._named[other]:
+                del self._named[other]
 
     def _drop(self, key: str | None) -> None:
         self._generation += 1
         if key is None:
             self._values.clear()
+            self._named.clear()
             return
-        self._values.pop(key, None)
-        if self._keys is not None:
-            for other in [name for name, value in self._values.items() if key in self._keys(value)]:
-                del self._values[other]
+        for name in (key, *self._named.get(key, ())):
+            self._forget(name)

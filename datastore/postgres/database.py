@@ -151,7 +151,10 @@ class Database:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return await self._write_once(work, actor)
-            except _RETRIED as error:
+            except (*_RETRIED, asyncpg.InternalServerError) as error:
+                # What PostgreSQL says to DDL on a table whose index another session is just building.
+                if isinstance(error, asyncpg.InternalServerError) and "concurrently" not in str(error):
+                    raise
                 if attempt == _ATTEMPTS:
                     raise Unavailable("too many concurrent changes; try again") from error
                 await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 -- jitter, not a secret

@@ -30,7 +30,7 @@ class ReadPool:
         self._idle: list[asyncpg.Connection] = []
         self._uses: dict[asyncpg.Connection, int] = {}
         self._opening = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._closed = False
 
     async def open(self) -> None:
@@ -75,7 +75,9 @@ class ReadPool:
                 del self._uses[connection]
             if len(self._uses) + self._opening < self._size:
                 return await self._opened()
-            await self._turn()
+            handed = await self._turn()
+            if handed is not None:
+                return handed
 
     async def _opened(self) -> asyncpg.Connection:
         self._opening += 1
@@ -89,15 +91,19 @@ class ReadPool:
         self._uses[connection] = 0
         return connection
 
-    async def _turn(self) -> None:
-        """Wait until a connection may be free."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _turn(self) -> asyncpg.Connection | None:
+        """Wait for a connection, which is ours then; None if one may be opened instead."""
+        waiter: asyncio.Future[asyncpg.Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            await waiter
+            return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():  # it was our turn: pass it on
-                self._wake_one()
+                handed = waiter.result()
+                if handed is None:
+                    self._wake_one()
+                else:
+                    self._give(handed)
             raise
 
     def _give(self, connection: asyncpg.Connection) -> None:
@@ -106,17 +112,19 @@ class ReadPool:
         if self._closed or worn or connection.is_closed() or connection.is_in_transaction():
             del self._uses[connection]
             connection.terminate()
-        else:
+            self._wake_one()
+        elif not self._wake_one(connection):
             self._idle.append(connection)
-        self._wake_one()
 
-    def _wake_one(self) -> None:
+    def _wake_one(self, connection: asyncpg.Connection | None = None) -> bool:
+        """Let the one go on who waits longest, with the connection: if it lay idle, somebody might come before."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(connection)
                 if not self._closed:
-                    return
+                    return True
+        return False
 
     def get_size(self) -> int:
         """Open connections."""

@@ -71,6 +71,7 @@ def plan(request: Aggregate, schema: TableSchema) -> search.Plan:
         with_=with_,
         arguments=tuple(arguments.values),
         copy_format=copy_format,
+        registry=search.registry_row(schema),
         full_text=bool(matched.queries),
     )
 

@@ -150,7 +150,7 @@ async def _alter(
     await tx.connection.execute(
         """
         UPDATE datastore.tables
-        SET fulltext = 'none', key = $2, info = info - $3::text[], version = version + 1
+        SET fulltext = 'none', key = $2, info = info - $3::text[]
         WHERE resource_id = $1
         """,
         schema.resource_id,
@@ -175,7 +175,7 @@ async def set_language(tx: Transaction, schema: TableSchema, language: str) -> T
     await tx.connection.execute(f"DROP INDEX IF EXISTS {qualified(schema.dataset_id, fulltext.index_name(schema))}")
     await tx.connection.execute(
         """
-        UPDATE datastore.tables SET language = $2, fulltext = 'none', version = version + 1 WHERE resource_id = $1
+        UPDATE datastore.tables SET language = $2, fulltext = 'none' WHERE resource_id = $1
         """,
         schema.resource_id,
         language,
@@ -229,7 +229,7 @@ async def set_aliases(tx: Transaction, schema: TableSchema, aliases: Sequence[st
         )
         if not added:
             raise ValidationError({"alias": [f'The alias "{alias}" already exists.']})
-    for name in {*aliases, *schema.aliases}:
+    for name in {schema.resource_id, *aliases, *schema.aliases}:
         tx.changed(CACHE_KIND, name)
 
 

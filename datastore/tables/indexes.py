@@ -16,6 +16,7 @@ from datastore.tables import fulltext
 from datastore.tables.locking import exclusively
 from datastore.tables.matching import column_vector
 from datastore.tables.names import ID, printable
+from datastore.tables.registry import count_rows
 from datastore.tables.schema import CACHE_KIND, TableSchema
 from datastore.tables.writing.merge import key_expression
 
@@ -77,7 +78,7 @@ async def set_key(tx: Transaction, schema: TableSchema, columns: Sequence[str]) 
         except asyncpg.PostgresError as error:
             raise _refused(error) from None
     await tx.connection.execute(
-        "UPDATE datastore.tables SET key = $2, version = version + 1 WHERE resource_id = $1",
+        "UPDATE datastore.tables SET key = $2 WHERE resource_id = $1",
         schema.resource_id,
         columns,
     )
@@ -114,6 +115,8 @@ async def set_indexes(tx: Transaction, schema: TableSchema, indexes: Sequence[In
                 )
             except asyncpg.PostgresError as error:
                 raise _refused(error) from None
+    if obsolete or wanted.keys() - existing:
+        count_rows(tx, schema.resource_id, 0)
     tx.changed(CACHE_KIND, schema.resource_id)
 
 

@@ -1,13 +1,29 @@
-"""The registry row of a table: its exact count and its version, changed in the writing transaction."""
+"""The registry row of a table: its exact count and its version, changed in the writing transaction.
+
+The version changes with every change of the row: a trigger sees to it (``datastore.next_version``).
+"""
 
 from __future__ import annotations
 
 from datastore.errors import ValidationError
-from datastore.postgres.database import Transaction
+from datastore.postgres.database import Database, Transaction
 from datastore.postgres.quoting import identifier, qualified
+from datastore.tables.schema import TableSchema
 
 _COUNTER = "datastore_count"
 """The trigger that counts what trigger functions write (``datastore.count_nested``)."""
+
+
+async def version(database: Database, schema: TableSchema) -> int | None:
+    """The table's version as it stands now: a greater one after every change. None if there is no such table.
+
+    It is read by the least role that may read the table, which sees no other.
+    """
+    pool = database.public if schema.public else database.reader
+    found: int | None = await pool.fetchval(
+        "SELECT version FROM datastore.tables WHERE resource_id = $1", schema.resource_id
+    )
+    return found
 
 
 def count_rows(tx: Transaction, resource_id: str, added: int) -> None:
@@ -20,7 +36,7 @@ def count_rows(tx: Transaction, resource_id: str, added: int) -> None:
     async def update() -> None:
         has_triggers = await tx.connection.fetchval(
             """
-            UPDATE datastore.tables SET record_count = record_count + $2, version = version + 1 WHERE resource_id = $1
+            UPDATE datastore.tables SET record_count = record_count + $2 WHERE resource_id = $1
             RETURNING triggers <> '[]' OR history IS NOT NULL
             """,
             resource_id,
@@ -69,7 +85,7 @@ async def count_nested(tx: Transaction, resource_id: str) -> None:
         if row["counted"]:
             await tx.connection.execute(
                 """
-                UPDATE datastore.tables SET record_count = record_count + $2, version = version + 1
+                UPDATE datastore.tables SET record_count = record_count + $2
                 WHERE resource_id = $1
                 """,
                 row["resource_id"],
@@ -80,7 +96,7 @@ async def count_nested(tx: Transaction, resource_id: str) -> None:
             await install_counter(tx, table)
             await tx.connection.execute(
                 f"""
-                UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table}), version = version + 1
+                UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table})
                 WHERE resource_id = $1
                 """,
                 row["resource_id"],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import asyncpg
@@ -107,6 +108,12 @@ class TableSchema:
     def sql_name(self) -> str:
         """The qualified, quoted name of the table."""
         return qualified(self.dataset_id, self.resource_id)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Another one for another schema, and the same in every process."""
+        shape = replace(self, trigram=frozenset())
+        return blake2b(f"{shape!r} {sorted(self.trigram)}".encode(), digest_size=12).hexdigest()
 
     @cached_property
     def by_name(self) -> dict[str, Column]:

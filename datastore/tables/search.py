@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -21,7 +21,7 @@ from datastore.tables.describe import full_text
 from datastore.tables.filters import Arguments
 from datastore.tables.matching import Match
 from datastore.tables.names import ID, printable
-from datastore.tables.refusals import refusals
+from datastore.tables.refusals import gone, refusals
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.sorting import Term
 
@@ -71,6 +71,8 @@ class Plan:
     """Common table expressions that ``records`` and ``last`` share."""
     arguments: tuple[Any, ...]
     copy_format: str | None
+    registry: str | None
+    """FROM and WHERE of the table's row in the registry, as ``registry``; None if it has none."""
     source: str | None = None
     """The rows of the page with their columns as they are, as it may stand in FROM."""
     full_text: bool = False
@@ -78,10 +80,21 @@ class Plan:
 
     @cached_property
     def statement(self) -> str | None:
-        """The one statement of a page in JSON: ``total``, ``records`` and ``last``, as far as wanted."""
+        """The one statement of a page in JSON: ``version``, ``total``, ``records``, ``last``, as far as there are."""
         parts = (("total", self.total), ("records", self.records), ("last", self.last))
         columns = [f"({sql}) AS {name}" for name, sql in parts if sql]
-        return f"{self.with_}SELECT {', '.join(columns)}" if columns else None
+        return f"{self.with_}{self._select(columns)}" if columns else None
+
+    @cached_property
+    def counts(self) -> str | None:
+        """The statement for ``version`` and ``total`` beside a COPY."""
+        columns = [f"({self.total}) AS total"] if self.total else []
+        return self._select(columns) if columns or self.registry else None
+
+    def _select(self, columns: list[str]) -> str:
+        if self.registry is None:
+            return f"SELECT {', '.join(columns)}"
+        return f"SELECT {', '.join(['registry.version', *columns])} {self.registry}"
 
     @cached_property
     def fields(self) -> list[dict[str, Any]]:
@@ -144,6 +157,7 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
         with_=with_ or "",
         arguments=tuple(arguments.values),
         copy_format=copy_format,
+        registry=registry_row(schema),
         source=source,
         full_text=bool(matched.queries),
     )
@@ -160,7 +174,14 @@ def _total(search: Search, schema: TableSchema, where: str, outputs: Sequence[Ou
         return f"SELECT count(*) FROM (SELECT DISTINCT {chosen} FROM {schema.sql_name} AS t{condition}) AS d"
     if where or not schema.counted:
         return f"SELECT count(*) FROM {schema.sql_name} AS t{condition}"
-    return f"SELECT record_count FROM datastore.tables WHERE resource_id = {literal(schema.resource_id)}"
+    return "registry.record_count"
+
+
+def registry_row(schema: TableSchema) -> str | None:
+    """FROM and WHERE of the table's row in the registry, as ``registry``; None if it has none."""
+    if not schema.counted:
+        return None
+    return f"FROM datastore.tables AS registry WHERE registry.resource_id = {literal(schema.resource_id)}"
 
 
 def _position(search: Search, terms: Sequence[Term]) -> cursors.Position | None:
@@ -243,6 +264,8 @@ class Found:
     """The sort values of the last row of a page that may have a next one."""
     rows: int = 0
     """Rows of the page, where ``last`` was asked for."""
+    version: int | None = None
+    """Of the table, when the rows were read; None for a table without versions."""
 
 
 async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
@@ -258,9 +281,11 @@ async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
                     return Found(plan.fields, b"[]", None)
                 # Not fetchrow: it asks for one row only, and PostgreSQL then takes no parallel workers.
                 rows = await pool.fetch(plan.statement, *plan.arguments)
-                return _found(plan, rows[0].get("records", b"[]"), rows[0].get("total"), rows[0].get("last"))
+                if not rows:
+                    raise gone(schema)
+                return _found(plan, rows[0], rows[0].get("records", b"[]"), rows[0].get("last"))
             async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-                return await _run_copy(connection, plan)
+                return await _run_copy(connection, schema, plan)
         except asyncpg.QueryCanceledError:
             raise ValidationError({"query": [await _too_long(database, schema, plan)]}) from None
 
@@ -273,8 +298,10 @@ async def _too_long(database: Database, schema: TableSchema, plan: Plan) -> str:
     return f"Search took too long: the full text of this table is {done}"
 
 
-async def _run_copy(connection: asyncpg.Connection, plan: Plan) -> Found:
-    total = None if plan.total is None else await connection.fetchval(plan.total)
+async def _run_copy(connection: asyncpg.Connection, schema: TableSchema, plan: Plan) -> Found:
+    counts = {} if plan.counts is None else await connection.fetchrow(plan.counts)
+    if counts is None:
+        raise gone(schema)
     last = None if plan.last is None else await connection.fetchval(f"{plan.with_}{plan.last}")
     text = bytearray()
     if plan.records is not None and plan.copy_format is not None:
@@ -285,9 +312,9 @@ async def _run_copy(connection: asyncpg.Connection, plan: Plan) -> Found:
         await connection.copy_from_query(
             f"{plan.with_}{plan.records}", output=keep, format="csv", delimiter=COPY_FORMATS[plan.copy_format]
         )
-    return _found(plan, bytes(text), total, last)
+    return _found(plan, counts, bytes(text), last)
 
 
-def _found(plan: Plan, records: bytes, total: int | None, last: bytes | None) -> Found:
+def _found(plan: Plan, counts: Mapping[str, int], records: bytes, last: bytes | None) -> Found:
     rows, values = paging.read_last(last)
-    return Found(plan.fields, records, total, values, rows)
+    return Found(plan.fields, records, counts.get("total"), values, rows, counts.get("version"))

@@ -18,7 +18,7 @@ from starlette.datastructures import UploadFile
 from datastore.actions.registry import RawJson
 from datastore.errors import BadRequest, PayloadTooLarge
 from datastore.settings import Settings
-from tests.api.sending import FORM, READ, WRITE, parameters, send
+from tests.api.sending import FORM, READ, parameters, send
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 VALUES = st.recursive(
@@ -125,12 +125,6 @@ async def test_a_form_hides_the_query_string_and_the_query_string_hides_json() -
 async def test_writes_ignore_the_query_string() -> None:
     assert await parameters(b'{"id": "json"}', query="id=query") == {"id": "json"}
     assert await parameters(b"", FORM, query="id=query") == {}
-
-
-async def test_get_on_a_write_action_asks_for_post() -> None:
-    for method in ("GET", "HEAD"):
-        with pytest.raises(BadRequest, match=r"JSON Error: .*Please use POST method for your request"):
-            await send(method=method, action=WRITE)
 
 
 async def test_a_single_field_that_is_no_document_is_a_field() -> None:

@@ -305,10 +305,10 @@ async def test_cors_for_listed_origins(services: Services) -> None:
     async with client_of(services, cors_origin_whitelist="https://a.example https://b.example") as client:
         response = await client.get(READ, headers={"Origin": "https://b.example"})
         assert response.headers["access-control-allow-origin"] == "https://b.example"
-        assert response.headers["vary"] == "Origin"
+        assert "Origin" in response.headers["vary"].split(", ")
         other = await client.get(READ, headers={"Origin": "https://c.example"})
         assert "access-control-allow-origin" not in other.headers
-        assert (await client.get(READ)).headers["vary"] == "Origin"
+        assert "Origin" in (await client.get(READ)).headers["vary"].split(", ")
 
 
 # The address of the site
@@ -390,7 +390,7 @@ async def test_request_ids(client: httpx.AsyncClient) -> None:
 async def test_server_timing(client: httpx.AsyncClient) -> None:
     response = await client.post("/api/3/action/wire_write", json={})
     phases = re.fullmatch(
-        r"decode;dur=[\d.]+, auth;dur=[\d.]+, db;dur=1\.50, action;dur=[\d.]+, total;dur=([\d.]+)",
+        r"parse;dur=[\d.]+, db;dur=1\.50, action;dur=[\d.]+, total;dur=([\d.]+)",
         response.headers["server-timing"],
     )
     assert phases is not None

@@ -1,0 +1,111 @@
+"""Pages that are found: filters, words, order, far into the table, very long. Floors: the bare handler with the page's
+own statement, the first page, and COPY.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from time import perf_counter
+from urllib.parse import urlencode
+
+import asyncpg
+
+from benchmarks import bare, clients, sample
+from benchmarks.harness import Measurement, against_floor, at_most, interleave
+from benchmarks.run import Run
+from benchmarks.service import HOST, exchange
+
+ROWS = 1_000_000
+LONG = 32_000
+_TARGET = "/api/3/action/datastore_search"
+
+
+def measure(run: Run) -> list[Measurement]:
+    """One client; each page without its total, which the bare handler does not count."""
+    service, rows = run.service, run.size(ROWS)
+    resource = service.create_table(sample.FIELDS, indexes=["code"])
+    service.fill(resource, sample.rows(1, rows))
+    pages = {
+        "filter on an indexed column": ({"filters": '{"code": "ST-000042"}'}, "WHERE code = 'ST-000042' ORDER BY _id"),
+        "filter on an unindexed column": ({"filters": '{"station": 77}'}, "WHERE station = 77 ORDER BY _id"),
+        "sort by an unindexed column": ({"sort": "reading desc"}, "ORDER BY reading DESC NULLS LAST, _id"),
+    }
+    statements = {
+        str(number): bare.page(run, resource, f"{tail} LIMIT 100") for number, (_, tail) in enumerate(pages.values())
+    }
+    long = min(LONG, rows)
+    statements["long"] = bare.page(run, resource, f"ORDER BY _id LIMIT {long}")
+    found = []
+    with bare.serve(run, statements) as floor:
+        for number, (name, (parameters, _)) in enumerate(pages.items()):
+            ours = _address(run, resource, limit=100, include_total="false", **parameters)
+            found.append(_rates(run, name, ours, f"http://{HOST}:{floor.port}/{number}", 0.8))
+        target = f"{_TARGET}?resource_id={resource}&limit={long}&include_total=false"
+        pairs = interleave(
+            lambda: long / _seconds(service.server.port, target),
+            lambda: long / _seconds(floor.port, "/long"),
+            run.pairs,
+        )
+        found.append(against_floor(f"page of {long:,} rows, objects", "rows/s", pairs, 0.8))
+    found.append(_csv(run, resource, long))
+    first = _address(run, resource, limit=100, include_total="false", cursor="*")
+    far = _address(run, resource, limit=100, include_total="false", cursor=_cursor(run, resource, rows * 9 // 10))
+    found.append(_rates(run, f"page by cursor at row {rows * 9 // 10:,}, against the first", far, first, 0.5))
+    total = _address(run, resource, limit=0)
+    times = [clients.run(total, 1, run.seconds).p50 for _ in range(run.pairs)]
+    found.append(at_most(f"total of {rows:,} rows, over HTTP", "ms", times, 1.0))
+    service.action("datastore_delete", resource_id=resource)
+    return found
+
+
+def _address(run: Run, resource: str, **parameters: object) -> str:
+    query = urlencode({"resource_id": resource, **parameters})
+    return f"http://{HOST}:{run.service.server.port}{_TARGET}?{query}"
+
+
+def _seconds(port: int, target: str) -> float:
+    """How long one answer takes."""
+    started = perf_counter()
+    status, _ = exchange(port, "GET", target)
+    seconds = perf_counter() - started
+    if status != 200:
+        raise RuntimeError(f"{status}: {target}")
+    return seconds
+
+
+def _rates(run: Run, name: str, ours: str, floor: str, goal: float) -> Measurement:
+    pairs = interleave(
+        lambda: clients.run(ours, 1, run.seconds).rate, lambda: clients.run(floor, 1, run.seconds).rate, run.pairs
+    )
+    return against_floor(name, "req/s", pairs, goal)
+
+
+def _cursor(run: Run, resource: str, row: int) -> str:
+    """The cursor behind a row, as the page before it gives it."""
+    before = run.service.action(
+        "datastore_search", resource_id=resource, limit=1, cursor="*", filters={"_id": {"gte": row}}
+    )
+    return str(before["next_cursor"])
+
+
+def _csv(run: Run, resource: str, rows: int) -> Measurement:
+    """Against a COPY of the same rows on an open connection."""
+    service = run.service
+    target = f"{_TARGET}?resource_id={resource}&limit={rows}&include_total=false&records_format=csv"
+    if json.loads(exchange(service.server.port, "GET", target)[1])["result"]["records"].count("\n") != rows:
+        raise RuntimeError("not all rows came")
+
+    async def copy() -> float:
+        connection = await asyncpg.connect(service.dsn)
+        try:
+            started = perf_counter()
+            query = f"SELECT * FROM {service.sql_name(resource)} ORDER BY _id LIMIT {rows}"
+            await connection.copy_from_query(query, output=os.devnull, format="csv")
+            return rows / (perf_counter() - started)
+        finally:
+            await connection.close()
+
+    pairs = interleave(lambda: rows / _seconds(service.server.port, target), lambda: asyncio.run(copy()), run.pairs)
+    return against_floor(f"page of {rows:,} rows, csv", "rows/s", pairs, 0.9)
