@@ -12,6 +12,7 @@ import pytest
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
 from datastore.postgres.database import Database, Transaction
+from datastore.postgres.quoting import identifier
 from datastore.tables.schema import Trigger, load
 from datastore.tables.triggers import announce, set_triggers
 from tests.accounts.people import person
@@ -136,6 +137,13 @@ async def test_an_endless_function_is_stopped(api: Api, services: Services, data
 
 
 @pytest.fixture
+async def lockable(services: Services) -> None:
+    """On another server than the embedded one, functions may take locks; here too, for these tests."""
+    role = identifier(services.settings.triggers_role)
+    await services.database.owner.execute(f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) TO {role}")
+
+
+@pytest.fixture
 async def alone(services: Services, database_url: str) -> AsyncIterator[Database]:
     """A database with one connection for writes: what the next request gets is what this one left."""
     database = await Database.connect(database_url, services.settings.model_copy(update={"pool_size": 1}))
@@ -173,6 +181,7 @@ _TRACES = """
 """
 
 
+@pytest.mark.usefixtures("lockable")
 @pytest.mark.parametrize("end", ["RETURN NEW;", "RAISE EXCEPTION 'no';", "RETURN NULL;"])
 async def test_nothing_remains_in_the_session(
     api: Api, services: Services, alone: Database, resource: str, end: str
@@ -198,6 +207,7 @@ async def test_nothing_remains_in_the_session(
     assert await alone.owner.fetchval("SELECT pg_backend_pid()") == process
 
 
+@pytest.mark.usefixtures("lockable")
 async def test_requests_after_a_function_that_changes_its_session(api: Api, resource: str) -> None:
     """Over the whole of the API: many writes, on whichever connections."""
     await table(api, resource, _TRACES.format(end="RETURN NEW;"))
