@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     cors_origin_allow_all: bool = Field(False, description="Answer every `Origin` with `*`.")
     cors_origin_whitelist: str = Field("", description="Origins allowed to call the API, separated by spaces.")
     max_body_size: int = Field(256 * 2**20, ge=1024, description="Largest accepted request body, after decompression.")
+    max_upload_size: int = Field(
+        4 * 2**30,
+        ge=1024,
+        description="Largest accepted body of records alone (CSV, NDJSON, Arrow, Parquet), after decompression. It is "
+        "kept in a file in the system's temporary folder (`TMPDIR`) until it is stored.",
+    )
     max_json_depth: int = Field(64, ge=2, le=200, description="Deepest nesting of JSON parameters.")
     public_max_age: int = Field(
         0,

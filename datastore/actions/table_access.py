@@ -6,16 +6,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 import orjson
 
 from datastore.accounts.permissions import DatasetAccess, require_login, require_read, require_update
 from datastore.actions.parameters import invalid
-from datastore.actions.registry import Call
+from datastore.actions.registry import Call, RawJson
 from datastore.catalog.resource_rows import find_resource
 from datastore.errors import NotFound, ValidationError
+from datastore.loading.upload import Upload
 from datastore.tables import metadata
 from datastore.tables.refusals import STALE_SCHEMA
 from datastore.tables.schema import TableSchema
+from datastore.tables.writing.columns import ColumnRecords
+from datastore.tables.writing.sources import JsonList, JsonRecords
+from datastore.tables.writing.write import Records
 
 Result = TypeVar("Result")
 _READ_ONLY = (
@@ -128,15 +133,19 @@ async def _with_schema(
     return await work(schema)
 
 
-def record_list(value: Any) -> bytes | None:
-    """The ``records`` parameter as JSON text; None if there are none. A form sends it as text already."""
-    if value is None:
-        return None
-    if isinstance(value, bytes):
+def record_list(value: Any) -> Records | None:
+    """The ``records`` parameter; None if there are none. A form sends it as JSON text already."""
+    if value is None or isinstance(value, (JsonRecords, ColumnRecords)):
         return value
-    if isinstance(value, str):
-        return value.encode()
+    if isinstance(value, Upload):
+        return value.records()
+    if isinstance(value, RawJson):
+        return JsonList(value)  # known to be JSON
     try:
-        return orjson.dumps(value)
-    except (TypeError, ValueError):
+        text = value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else orjson.dumps(value)
+        return JsonList(bytes(_ANY_JSON.decode(text)))
+    except (TypeError, ValueError, RecursionError):
         raise invalid("Records has to be a list of dicts") from None
+
+
+_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)

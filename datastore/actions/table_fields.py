@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from datastore.errors import StructureError, ValidationError
-from datastore.tables import guess
 from datastore.tables.define import Field
 from datastore.tables.names import check_column_names, printable
 from datastore.tables.schema import TableSchema
-from datastore.tables.writing import records as decoding
+from datastore.tables.writing.columns import ColumnRecords
+from datastore.tables.writing.guessing import guess_types
+from datastore.tables.writing.write import Records
 
 _FIRST_NOT_OBJECT = "The first row is not a json object"
 
@@ -35,8 +36,8 @@ def field_list(value: Any) -> list[dict[str, Any]] | None:
     return decoded
 
 
-def plan_fields(
-    declared: Sequence[Mapping[str, Any]], records: bytes | None, schema: TableSchema | None
+async def plan_fields(
+    declared: Sequence[Mapping[str, Any]], records: Records | None, schema: TableSchema | None
 ) -> tuple[list[Field], list[dict[str, Any]]]:
     """The columns that the table shall have, and the declared ones as the result echoes them.
 
@@ -46,16 +47,15 @@ def plan_fields(
     names = [_name(field.get("id")) for field in declared]
     check_column_names(names)
     existing = {} if schema is None else schema.by_name
-    raw = decoding.split(records) if records else []
-    first = _first_record(raw)
+    first = _first_record(records)
     untyped = [
         name for name, field in zip(names, declared, strict=True) if name not in existing and not field.get("type")
     ]
     unknown = [name for name in first if name not in existing and name not in names]
-    if untyped and not set(untyped) <= first.keys():
+    if untyped and not set(untyped) <= set(first):
         missing = next(name for name in untyped if name not in first)
         raise ValidationError({"fields": [f'"{printable(missing)}" type not guessable']})
-    guessed = guess_types(raw, [*untyped, *unknown]) if untyped or unknown else {}
+    guessed = await guess_types(records, [*untyped, *unknown]) if records and (untyped or unknown) else {}
     fields, echo = [], []
     for name, field in zip(names, declared, strict=True):
         kind = str(field["type"]) if field.get("type") else guessed.get(name)
@@ -68,19 +68,19 @@ def plan_fields(
     return fields, echo
 
 
-def guess_types(raw: Sequence[msgspec.Raw], names: Sequence[str]) -> dict[str, str]:
-    """Types that fit the values of these columns in all records."""
-    return guess.guess_columns([decoding.members(record, number) for number, record in enumerate(raw)], names)
-
-
 def _name(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else str(value)
 
 
-def _first_record(raw: Sequence[msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    if not raw:
-        return {}
+def _first_record(records: Records | None) -> Collection[str]:
+    """The keys of the first record, in its order."""
+    if records is None:
+        return ()
+    if isinstance(records, ColumnRecords):
+        return records.names()
     try:
-        return decoding.members(raw[0], 0)
-    except ValidationError:
+        return list(records.first() or ())
+    except ValidationError as error:
+        if error.fields["records"] == ["Records has to be a list of dicts"]:
+            raise
         raise ValidationError({"records": [_FIRST_NOT_OBJECT]}) from None

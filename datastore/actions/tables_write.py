@@ -34,6 +34,7 @@ from datastore.tables.names import check_alias_names
 from datastore.tables.schema import ID_COLUMN, TableSchema, load
 from datastore.tables.writing import write
 from datastore.tables.writing.diagnosis import add_other_errors
+from datastore.tables.writing.sources import JsonList
 
 
 def _count_mode(value: Any) -> Any:
@@ -85,7 +86,7 @@ def _index(member: Any) -> Index:
     raise invalid(f"Neither a string nor a list: {member!r}")
 
 
-Records = Annotated[bytes | None, BeforeValidator(record_list)]
+RecordList = Annotated[write.Records | None, BeforeValidator(record_list)]
 CountMode = Annotated[Any, BeforeValidator(_count_mode)]
 
 
@@ -100,7 +101,7 @@ class DatastoreCreate(OfResource):
         None, description="Columns: a list of `{id, type, info}`. Without a type it is guessed from the records."
     )
     delete_fields: Boolean = Field(False, description="Drop existing columns that `fields` does not list.")
-    records: Records = Field(None, description="Rows to insert: a list of objects.")
+    records: RecordList = Field(None, description="Rows to insert: a list of objects.")
     include_records: Boolean = Field(False, description="Return the rows as they were stored.")
     primary_key: Strings = Field(None, description="Columns of the unique key. Given, they replace the one it had.")
     indexes: Annotated[list[Any] | None, BeforeValidator(_index_list)] = Field(
@@ -124,7 +125,7 @@ class DatastoreUpsert(OfResource):
     """The records to write, and how."""
 
     resource_id: RequiredText = Field(description="The resource; `id` means the same.")
-    records: Records = Field(None, description="Rows: a list of objects.")
+    records: RecordList = Field(None, description="Rows: a list of objects.")
     method: Annotated[str, one_of("upsert", "insert", "update")] = Field(
         "upsert", description="upsert: update the row with the same key, or insert. insert, update: just that."
     )
@@ -260,7 +261,7 @@ class _Creation:
         is_new = table is None
         if table is not None and parameters.model_fields_set & _ROWS_AND_COLUMNS:
             check_no_history(table)
-        fields, self.echo = plan_fields(parameters.fields or [], parameters.records, table)
+        fields, self.echo = await plan_fields(parameters.fields or [], parameters.records, table)
         if table is None or fields:
             table = await define.define(tx, resource_id, fields, parameters.delete_fields, parameters.convert)
         if parameters.language:
@@ -313,9 +314,10 @@ async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
         except _DryRunDone as done:
             return done.written
         except ValidationError as error:
+            if parameters.records is None:
+                raise
             columns = [ID_COLUMN, *table.columns]
-            records = parameters.records or b"[]"
-            raise await add_other_errors(call.services.database, columns, records, error) from None
+            raise await add_other_errors(call.services.database, columns, parameters.records, error) from None
 
     written = await writable(call, parameters.resource_id, parameters.force, "datastore_upsert", work)
     if not parameters.dry_run:
@@ -329,7 +331,7 @@ async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
 
 
 async def _write_records(tx: Transaction, table: TableSchema, parameters: DatastoreUpsert) -> write.Written:
-    records = parameters.records or b"[]"
+    records = JsonList(b"[]") if parameters.records is None else parameters.records
     if parameters.method == "insert":
         return await write.insert(tx, table, records, parameters.include_records)
     return await write.merge(tx, table, records, parameters.method, parameters.include_records)

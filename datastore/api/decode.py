@@ -1,17 +1,20 @@
 """Requests to parameters: every form in which clients send them, brought to one dict.
 
 Order of precedence: form fields of a POST, else the query string (only for actions free of side effects), else the
-JSON body. This module decides *what* was sent; what the values mean is the business of each action's model.
+JSON body. Beside a body that is records alone (CSV, NDJSON, Arrow, Parquet) the parameters are in the query string.
+This module decides *what* was sent; what the values mean is the business of each action's model.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
@@ -20,6 +23,7 @@ from datastore.actions.registry import Action
 from datastore.api import body
 from datastore.api.json_body import decode_object, refuse_nul
 from datastore.errors import BadRequest
+from datastore.loading.upload import MEDIA_TYPES, Upload
 from datastore.settings import Settings
 
 _MAX_FIELDS = 1000
@@ -32,13 +36,17 @@ class Decoded:
     """What a request says. Close it when the action is done, for the temporary files of uploads."""
 
     parameters: dict[str, Any]
-    """Strings, lists of strings (a repeated field), JSON values, RawJson, and UploadFile for an uploaded file."""
+    """Strings, lists of strings (a repeated field), JSON values, RawJson, UploadFile for an uploaded file, and Upload
+    for a body of records."""
     callback: str | None = None
     """Name of the JSONP function. The request is then anonymous, whatever credentials it carries."""
     files: list[UploadFile] = field(default_factory=list)
+    upload: Upload | None = None
 
     async def close(self) -> None:
         """Remove the temporary files."""
+        if self.upload is not None:
+            self.upload.file.close()
         for file in self.files:
             await file.close()
 
@@ -51,9 +59,11 @@ async def decode(
     Raises :class:`BadRequest` for everything that cannot be understood, :class:`PayloadTooLarge` for too large a body.
     """
     query, callback = decode_query(scope["query_string"])
+    if is_upload(headers, action):
+        return await _upload(query, callback, headers, receive, settings.max_upload_size)
     if not action.get:
         query = {}
-    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    media_type = _media_type(headers)
     if media_type == b"multipart/form-data":
         form = await _multipart(headers, receive, settings.max_body_size)
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
@@ -72,6 +82,28 @@ async def decode(
     if media_type == b"application/x-www-form-urlencoded":
         return Decoded(_urlencoded(content, action, settings.max_json_depth) or query, callback)
     return Decoded(decode_object(content, action.raw, settings.max_json_depth), callback)
+
+
+def is_upload(headers: Mapping[bytes, bytes], action: Action) -> bool:
+    """The body is the records of ``action``, and nothing else."""
+    return "records" in action.raw and _media_type(headers).decode("latin-1") in MEDIA_TYPES
+
+
+def _media_type(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+async def _upload(
+    query: dict[str, Any], callback: str | None, headers: Mapping[bytes, bytes], receive: Receive, limit: int
+) -> Decoded:
+    charset = parse_options_header(headers[b"content-type"])[1].get(b"charset", b"utf-8").decode("latin-1")
+    try:
+        charset = codecs.lookup(charset).name
+    except LookupError:
+        raise BadRequest(f"charset not supported: {charset}") from None
+    file, size = await body.spool(headers, receive, limit)
+    upload = Upload(file, size, _media_type(headers).decode("latin-1"), charset)
+    return Decoded({**query, "records": upload}, callback, upload=upload)
 
 
 def query_parameters(scope: Scope) -> dict[str, Any]:

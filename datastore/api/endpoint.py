@@ -8,6 +8,7 @@ from time import perf_counter
 from starlette.types import Receive, Scope, Send
 
 from datastore.accounts.actor import ANONYMOUS
+from datastore.accounts.permissions import require_login
 from datastore.actions import registry
 from datastore.actions.freshness import NotModified
 from datastore.actions.parameters import Parameters, validate
@@ -15,7 +16,7 @@ from datastore.actions.registry import Action, Call, File
 from datastore.actions.services import Services
 from datastore.api import envelope
 from datastore.api.caching import UNCACHED, Caching
-from datastore.api.decode import decode, decode_query
+from datastore.api.decode import decode, decode_query, is_upload
 from datastore.api.download import Download
 from datastore.api.exchange import JSON_TYPE, Exchange, Header, exchange_of, respond, site_url
 from datastore.api.identity import identify
@@ -73,6 +74,9 @@ async def _post(
 ) -> _Answer:
     started = perf_counter()
     headers = dict(scope["headers"])
+    if is_upload(headers, action):
+        # Nobody else may fill our disk.
+        require_login(await identify(headers, services), action.name)
     decoded = await decode(scope, headers, receive, action, services.settings)
     try:
         parameters = validate(action.model, decoded.parameters)

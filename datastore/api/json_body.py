@@ -38,7 +38,7 @@ def decode_object(body: bytes, raw: Collection[str], max_depth: int) -> dict[str
     try:
         _check_utf8(body)
         members = _OBJECT.decode(body)
-        return {name: _member(name, bytes(value), raw, max_depth) for name, value in members.items()}
+        return {name: _member(name, value, raw, max_depth) for name, value in members.items()}
     except UnicodeDecodeError:
         raise BadRequest("JSON Error: the text is not valid UTF-8") from None
     except RecursionError:
@@ -71,10 +71,11 @@ def _check_utf8(body: bytes) -> None:
         decoder.decode(body[start : start + _CHUNK], final=start + _CHUNK >= len(body))
 
 
-def _member(name: str, text: bytes, raw: Collection[str], max_depth: int) -> Any:
+def _member(name: str, found: msgspec.Raw, raw: Collection[str], max_depth: int) -> Any:
     refuse_nul(name)
+    text: bytes = RawJson(found)
     if name in raw:
-        return None if text == b"null" else RawJson(text)
+        return None if text == b"null" else text
     value = _VALUE.decode(text)
     # The walk is for the rare text that may break a rule.
     if b"\\u0000" in text or text.count(b"[") + text.count(b"{") >= max_depth:

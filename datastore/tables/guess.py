@@ -9,9 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Iterable
 
 _INTEGER = re.compile(r"\s*[+-]?\d+(?:_\d+)*\s*")
 _NUMBER = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)\s*", re.IGNORECASE)
@@ -19,10 +17,9 @@ _NUMBER = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z?)?")
 
 
-def guess(values: Sequence[bytes]) -> str | None:
-    """The type for a column with these JSON values, or None if all are null or empty strings."""
-    kinds = {kind for value in values if (kind := kind_of(value)) is not None}
-    return widest(kinds) if kinds else None
+def kinds(values: Iterable[bytes]) -> set[str]:
+    """The types of these JSON values; none for null and empty strings."""
+    return {kind for value in values if (kind := kind_of(value)) is not None}
 
 
 def kind_of(raw: bytes) -> str | None:
@@ -35,15 +32,16 @@ def kind_of(raw: bytes) -> str | None:
     if first in b"[{":
         return "json"
     if first == b'"':
-        return _kind_of_text(json.loads(raw))
+        return kind_of_text(json.loads(raw))
     text = raw.decode()
-    return _integer_kind(text) if text.lstrip("-").isdigit() else "float"
+    return integer_kind(text) if text.lstrip("-").isdigit() else "float"
 
 
-def _kind_of_text(text: str) -> str:
+def kind_of_text(text: str) -> str:
+    """The narrowest type that holds a text."""
     if _INTEGER.fullmatch(text):
         # PostgreSQL reads an underscore between digits from version 16 on.
-        return "text" if "_" in text else _integer_kind(text)
+        return "text" if "_" in text else integer_kind(text)
     if _NUMBER.fullmatch(text):
         return "numeric"
     if _TIMESTAMP.fullmatch(text):
@@ -55,7 +53,8 @@ def _kind_of_text(text: str) -> str:
     return "text"
 
 
-def _integer_kind(text: str) -> str:
+def integer_kind(text: str) -> str:
+    """The narrowest type for a whole number."""
     if len(text) > 40:
         return "numeric"
     number = int(text)
@@ -75,8 +74,3 @@ def widest(kinds: set[str]) -> str:
         # A float8 holds no big integer exactly, a numeric does.
         return "numeric" if {"bigint", "float"} <= kinds else max(kinds, key=_NUMERIC_ORDER.index)
     return "json" if "json" in kinds and "text" not in kinds and "timestamp" not in kinds else "text"
-
-
-def guess_columns(rows: Sequence[dict[str, msgspec.Raw]], names: Sequence[str]) -> dict[str, str]:
-    """The types of the named columns, from all rows. A column that is always null or empty is text."""
-    return {name: guess([bytes(row[name]) for row in rows if name in row]) or "text" for name in names}

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.actions.services import Services
-from datastore.tables.guess import guess
+from datastore.tables.guess import kinds, widest
 from datastore.tables.schema import Column
 from datastore.tables.types import parse
 from datastore.tables.writing.records import to_text
 
 
 def guessed(*values: Any) -> str | None:
-    return guess([json.dumps(value).encode() for value in values])
+    found = kinds([json.dumps(value).encode() for value in values])
+    return widest(found) if found else None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ _values = _scalars | _strings | _dates | st.lists(st.integers(), max_size=2)
 async def test_every_value_fits_the_guessed_type(services: Services, values: list[Any]) -> None:
     """PostgreSQL takes each value as the guessed type: nothing that was looked at can be refused afterwards."""
     raw = [json.dumps(value).encode() for value in values]
-    kind = guess(raw) or "text"
+    kind = guessed(*values) or "text"
     declared = parse(kind)
     assert declared is not None
     column = Column("c", declared.name, kind)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 
 from datastore.actions.registry import RawJson
-from datastore.tables.writing import copying
+from datastore.tables.writing import write
 from tests.tables.strategies import Table, as_shown, dumps, tables
 
 CallAction = Callable[..., Awaitable[Any]]
@@ -155,26 +155,31 @@ async def test_a_strict_write_that_gives_up_uses_no_numbers(call: CallAction, re
 @pytest.mark.parametrize("method", ["insert", "upsert"])
 async def test_types_that_change_are_not_remembered(call: CallAction, dataset: str, method: str) -> None:
     """The same names with other types of the same size, on every connection: no value goes in the wrong form."""
-    for kind, value in (("int", 7), ("real", 0.5), ("date", "2026-01-01"), ("int", 7)):
-        records = [{"k": key, "v": value} for key in range(copying.STRICT_FROM)]
-        created = await call(
-            "datastore_create",
-            resource={"package_id": dataset},
-            fields=[{"id": "k", "type": "int"}, {"id": "v", "type": kind}],
-            primary_key="k",
-        )
-        resource_id = created["resource_id"]
-        writes = [call("datastore_upsert", resource_id=resource_id, records=records, method="upsert") for _ in range(8)]
-        await asyncio.gather(*writes)
-        if kind == "int":
-            converted = [{"id": "v", "type": "real"}]
-            await call("datastore_create", resource_id=resource_id, fields=converted, convert=True)
-            more = [{"k": key + 1000, "v": 0.25} for key in range(copying.STRICT_FROM)]
-            await call("datastore_upsert", resource_id=resource_id, records=more, method=method)
-            found = await call("datastore_search", resource_id=resource_id, filters={"k": {"gte": 1000}}, limit=1000)
-            assert {row["v"] for row in found["records"]} == {0.25}
-        found = await call("datastore_search", resource_id=resource_id, filters={"k": {"lt": 1000}}, limit=1000)
-        assert {row["v"] for row in found["records"]} == {value}
+    with _threshold(0):
+        for kind, value in (("int", 7), ("real", 0.5), ("date", "2026-01-01"), ("int", 7)):
+            records = [{"k": key, "v": value} for key in range(200)]
+            created = await call(
+                "datastore_create",
+                resource={"package_id": dataset},
+                fields=[{"id": "k", "type": "int"}, {"id": "v", "type": kind}],
+                primary_key="k",
+            )
+            resource_id = created["resource_id"]
+            writes = [
+                call("datastore_upsert", resource_id=resource_id, records=records, method="upsert") for _ in range(8)
+            ]
+            await asyncio.gather(*writes)
+            if kind == "int":
+                converted = [{"id": "v", "type": "real"}]
+                await call("datastore_create", resource_id=resource_id, fields=converted, convert=True)
+                more = [{"k": key + 1000, "v": 0.25} for key in range(200)]
+                await call("datastore_upsert", resource_id=resource_id, records=more, method=method)
+                found = await call(
+                    "datastore_search", resource_id=resource_id, filters={"k": {"gte": 1000}}, limit=1000
+                )
+                assert {row["v"] for row in found["records"]} == {0.25}
+            found = await call("datastore_search", resource_id=resource_id, filters={"k": {"lt": 1000}}, limit=1000)
+            assert {row["v"] for row in found["records"]} == {value}
 
 
 class _threshold:
@@ -182,8 +187,8 @@ class _threshold:
         self.value = value
 
     def __enter__(self) -> None:
-        self.before = copying.STRICT_FROM
-        copying.STRICT_FROM = self.value
+        self.before = write.STRICT_FROM
+        write.STRICT_FROM = self.value
 
     def __exit__(self, *_: object) -> None:
-        copying.STRICT_FROM = self.before
+        write.STRICT_FROM = self.before

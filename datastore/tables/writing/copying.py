@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -12,11 +14,10 @@ from datastore.postgres.binary_copy import copy_records as copy_rows
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import literal, qualified
 from datastore.postgres.translate import REFUSED, about_input, record_error
-from datastore.tables.schema import Column, TableSchema
+from datastore.tables.schema import Column
 from datastore.tables.writing import records as decoding
-
-STRICT_FROM = 200
-"""From this many records on the strict way pays for its savepoint; fewer go the text way at once."""
+from datastore.tables.writing.records import Strict
+from datastore.tables.writing.sources import JsonRecords, Piece
 
 ROW = "_row"
 """Column of the staging table: the index of the record in the request."""
@@ -35,47 +36,125 @@ class Target:
         return [*([ROW] if self.numbered else []), *(column.name for column in columns)]
 
 
-async def copy_records(tx: Transaction, target: Target, schema: TableSchema, raw: Sequence[msgspec.Raw]) -> int:
-    """Copy whole records: a missing key is NULL, an unknown one an error. Gives the number of rows written.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive records that were copied into the same columns."""
 
-    Raises :class:`ValidationError` ``records``, with the index of the failing one.
+    columns: tuple[Column, ...]
+    numbers: range
+    """Their indexes in the request."""
+
+
+Plan = Callable[[Sequence[dict[str, msgspec.Raw]], int], Iterable[tuple[tuple[Column, ...], int]]]
+"""For records that go the text way, and the index of the first: columns for the first n of them, for the next n, …
+Raises what is wrong with their keys."""
+
+
+async def copy_json(
+    tx: Transaction, target: Target, source: JsonRecords, strict: Strict | None, plan: Plan
+) -> list[Run]:
+    """Copy all records, piece by piece, with turns for other tasks between them.
+
+    What the strict way cannot decode goes the text way. What PostgreSQL refuses of the strict way starts everything
+    again, as text. Raises :class:`ValidationError` ``records``, with the index of the failing one.
     """
-    if len(raw) >= STRICT_FROM:
-        first = decoding.members(raw[0], 0)
-        columns = [column for column in schema.columns if column.name in first]
-        copied = await copy_strict(tx, target, columns, raw, required=False)
-        if copied is not None:
-            return copied
-    parsed = [decoding.members(record, number) for number, record in enumerate(raw)]
-    decoding.check_keys(parsed, schema.by_name)
-    named = {name for row in parsed for name in row}
-    columns = [column for column in schema.columns if column.name in named] or list(schema.columns[:1])
-    if columns:
-        return await copy_text(tx, target, columns, parsed, range(len(parsed)))
-    return await _insert_empty(tx, target, len(parsed))
+    if strict is not None:
+        try:
+            async with tx.connection.transaction():
+                return await _Copy(tx, target, source, strict, plan).run()
+        except (asyncpg.InterfaceError, ValueError, TypeError, OverflowError):
+            if tx.connection.is_closed():
+                raise
+        except REFUSED as error:
+            if not about_input(error):
+                raise
+    return await _Copy(tx, target, source, None, plan).run()
 
 
-async def copy_strict(
-    tx: Transaction, target: Target, columns: Sequence[Column], raw: Sequence[msgspec.Raw], required: bool
-) -> int | None:
-    """Binary COPY within a savepoint; None if a record or PostgreSQL refused, and nothing was written.
+class _Copy:
+    """One attempt."""
 
-    ``required``: every record has every column.
-    """
-    rows = await decoding.strict_rows(raw, columns, required, target.numbered) if columns else None
-    if rows is None:
-        return None
-    try:
-        async with tx.connection.transaction():
-            return await copy_rows(tx.connection, target.schema, target.table, target.names(columns), rows)
-    except (asyncpg.InterfaceError, ValueError, TypeError, OverflowError):
-        if tx.connection.is_closed():
-            raise
-        return None
-    except REFUSED as error:
-        if not about_input(error):
-            raise
-        return None
+    def __init__(self, tx: Transaction, target: Target, source: JsonRecords, strict: Strict | None, plan: Plan) -> None:
+        self._tx = tx
+        self._target = target
+        self._pieces = source.pieces()
+        self._strict = strict
+        self._plan = plan
+        self._row = 0
+        self._runs: list[Run] = []
+        self._as_text = 0
+        """Pieces that go the text way untried."""
+        self._penalty = 1
+
+    async def run(self) -> list[Run]:
+        piece = next(self._pieces, None)
+        while piece is not None:
+            values = self._decode(piece)
+            if self._strict is not None and values is not None:
+                piece = await self._copy_strict(self._strict, values)
+            else:
+                await self._copy_text(piece)
+                await asyncio.sleep(0)
+                piece = next(self._pieces, None)
+        return self._runs
+
+    def _decode(self, piece: Piece) -> list[Sequence[Any]] | None:
+        """The piece by the strict way. After a refusal the next pieces are not tried: twice as many each time."""
+        if self._strict is None:
+            return None
+        if self._as_text:
+            self._as_text -= 1
+            return None
+        values = self._strict.decode(piece.data, piece.count)
+        if values is None and piece.align():
+            values = self._strict.decode(piece.data, piece.count)
+        if values is None:
+            self._as_text = self._penalty
+            self._penalty *= 2
+        return values
+
+    async def _copy_strict(self, strict: Strict, values: list[Sequence[Any]]) -> Piece | None:
+        """One COPY of this piece and of those behind it, up to one that has to go the text way: that one is given."""
+        first, rest = self._row, None
+
+        async def rows() -> AsyncIterator[tuple[Any, ...]]:
+            nonlocal rest
+            found: list[Sequence[Any]] | None = values
+            while found is not None:
+                end = self._row + len(found[0])
+                numbers = [range(self._row, end)] if self._target.numbered else []
+                for row in zip(*numbers, *found, strict=True):
+                    yield row
+                self._row = end
+                await asyncio.sleep(0)
+                rest = next(self._pieces, None)
+                found = None if rest is None else self._decode(rest)
+
+        await copy_rows(
+            self._tx.connection,
+            self._target.schema,
+            self._target.table,
+            self._target.names(strict.columns),
+            rows(),
+            strict.encoded,
+        )
+        self._add(strict.columns, range(first, self._row))
+        return rest
+
+    async def _copy_text(self, piece: Piece) -> None:
+        rows = piece.rows(self._row)
+        done = 0
+        for columns, count in self._plan(rows, self._row):
+            numbers = range(self._row + done, self._row + done + count)
+            await copy_text(self._tx, self._target, columns, rows[done : done + count], numbers)
+            self._add(columns, numbers)
+            done += count
+        self._row += len(rows)
+
+    def _add(self, columns: tuple[Column, ...], numbers: range) -> None:
+        if self._runs and self._runs[-1].columns == columns:
+            numbers = range(self._runs.pop().numbers.start, numbers.stop)
+        self._runs.append(Run(columns, numbers))
 
 
 async def copy_text(
@@ -84,31 +163,38 @@ async def copy_text(
     columns: Sequence[Column],
     rows: Sequence[dict[str, msgspec.Raw]],
     numbers: Sequence[int],
-) -> int:
-    """Text COPY; ``numbers`` are the indexes of the records in the request."""
+) -> None:
+    """Text COPY; ``numbers`` are the indexes of the records in the request.
+
+    Raises :class:`ValidationError` ``records``, with the index of the failing one.
+    """
+    if not columns and not target.numbered:
+        await _insert_empty(tx, target, len(rows))
+        return
+    text = decoding.text_rows(rows, columns, numbers, target.numbered)
     try:
-        status = await tx.connection.copy_to_table(
+        await tx.connection.copy_to_table(
             target.table,
             schema_name=target.schema,
             columns=target.names(columns),
             format="text",
-            source=decoding.text_rows(rows, columns, numbers, target.numbered),
+            source=_once(text),
         )
     except REFUSED as error:
         raise record_error(error, numbers) from None
-    return int(status.split()[-1])
 
 
-async def _insert_empty(tx: Transaction, target: Target, rows: int) -> int:
+async def _once(text: bytes) -> AsyncIterator[bytes]:
+    yield text
+
+
+async def _insert_empty(tx: Transaction, target: Target, rows: int) -> None:
     """Rows of a table that has no column but its number."""
     name = qualified(target.schema, target.table)
-    if target.numbered:
-        statement = f"INSERT INTO {name} ({ROW}) SELECT generate_series(0, $1::int - 1)"
-    else:
-        sequence = f"pg_get_serial_sequence({literal(name)}, '_id')"
-        statement = f"INSERT INTO {name} (_id) SELECT nextval({sequence}) FROM generate_series(1, $1::int)"
+    sequence = f"pg_get_serial_sequence({literal(name)}, '_id')"
     try:
-        status = await tx.connection.execute(statement, rows)
+        await tx.connection.execute(
+            f"INSERT INTO {name} (_id) SELECT nextval({sequence}) FROM generate_series(1, $1::int)", rows
+        )
     except REFUSED as error:
         raise record_error(error, range(rows)) from None
-    return int(status.split()[-1])

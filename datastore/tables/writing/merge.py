@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, literal
+from datastore.postgres.translate import REFUSED, about_input
 from datastore.tables.names import ID
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.types import JSON
@@ -43,10 +44,30 @@ class Group:
         if method == "update":
             await staging.apply(tx, self._update, self.numbers)
             return 0
-        written = await staging.apply(tx, self._upsert, self.numbers)
+        added = await self._insert_or_update(tx)
         if self.by_id:
             await self._advance_ids(tx)
-        return sum(row["added"] for row in written)
+        return added
+
+    async def _insert_or_update(self, tx: Transaction) -> int:
+        """One statement; gives the number of rows added.
+
+        That no two records have one key is tried first: to look for such pairs takes a sort of all records.
+        """
+        if not self.schema.triggers:
+            try:
+                async with tx.connection.transaction():
+                    statement = self._count(self._insert(staging.STAGE, self._chosen("true")))
+                    return int(await tx.connection.fetchval(statement))
+            except REFUSED as error:
+                if not about_input(error):
+                    raise
+        written = await staging.apply(tx, self._upsert, self.numbers)
+        return int(written[0]["added"])
+
+    @staticmethod
+    def _count(insert: str) -> str:
+        return f"WITH written AS ({insert}) SELECT count(*) FILTER (WHERE added) AS added FROM written"
 
     async def ids(self, tx: Transaction) -> list[int]:
         """The ``_id`` of each row written, in the order of the records."""
@@ -100,8 +121,7 @@ class Group:
         columns alone: so where there are triggers, rows that exist (they are locked) are updated in their own right.
         """
         if not self.schema.triggers:
-            written = self._insert(f"({self._last_of_each_key(condition)})", "true")
-            return f"WITH written AS ({written}) SELECT added FROM written"
+            return self._count(self._insert(f"({self._last_of_each_key(condition)})", "true"))
         is_new = f"NOT EXISTS (SELECT FROM {self.schema.sql_name} AS t WHERE {self._matching('t', 's')})"
         return f"""
             WITH chosen AS MATERIALIZED ({self._last_of_each_key(condition)}),
@@ -110,7 +130,7 @@ class Group:
                     WHERE {self._matching("t", "s")}
                 ),
                 written AS ({self._insert("chosen", is_new)})
-            SELECT added FROM written
+            SELECT count(*) FILTER (WHERE added) AS added FROM written
             """
 
     def _changes(self, source: str) -> str:

@@ -7,52 +7,26 @@ becomes the text that PostgreSQL's own input function reads, so PostgreSQL decid
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import decimal
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
 
-from datastore.errors import ValidationError
 from datastore.tables.arguments import array_literal
-from datastore.tables.names import ID, printable
+from datastore.tables.names import printable
 from datastore.tables.schema import Column
 from datastore.tables.types import INTEGERS, JSON
-
-CHUNK = 2_000
-"""Records decoded between two turns of the event loop."""
+from datastore.tables.writing import numerics
+from datastore.tables.writing.sources import records_error
 
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_RAW_RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def _error(message: str) -> ValidationError:
-    return ValidationError({"records": [message]})
-
-
-def split(records: bytes) -> list[msgspec.Raw]:
-    """A JSON list as its members, each still JSON text.
-
-    Raises :class:`ValidationError` ``records`` if it is no list.
-    """
-    try:
-        return _RAW_LIST.decode(records)
-    except (msgspec.DecodeError, RecursionError):
-        raise _error("Records has to be a list of dicts") from None
-
-
-def members(record: msgspec.Raw, row: int) -> dict[str, msgspec.Raw]:
-    """One record as its values by key, each still JSON text. Raises :class:`ValidationError` ``records``."""
-    try:
-        return _RAW_RECORD.decode(record)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise _error(f'row "{row}" is not a json object') from None
 
 
 # --- the strict way ---------------------------------------------------------------------------------------------------
@@ -67,7 +41,7 @@ _STRICT: dict[str, Any] = {
     "int4": _integer(32),
     "int8": _integer(64),
     "float8": float,
-    "numeric": decimal.Decimal,
+    "numeric": msgspec.Raw,
     "bool": bool,
     "text": str,
     # An empty string means NULL in every type but text: the text way knows.
@@ -84,18 +58,21 @@ _STRICT: dict[str, Any] = {
 def _strict_type(column: Column) -> Any:
     """The Python type that holds a column's values exactly, or None if only the text way can."""
     if column.element is not None:
-        element = _STRICT.get(column.element)
+        element = decimal.Decimal if column.element == "numeric" else _STRICT.get(column.element)
         return None if element is None or column.element in JSON else list[element | None]  # type: ignore[valid-type]
     return _STRICT.get(column.type)
 
 
 @lru_cache(maxsize=512)
-def _struct(columns: tuple[tuple[str, Any], ...], required: bool) -> msgspec.json.Decoder[Any]:
+def _decoder(columns: tuple[tuple[str, Any], ...], required: bool) -> msgspec.json.Decoder[Any]:
+    """A decoder of lists of records; the field of column ``n`` is ``f<n>``."""
     fields: list[Any] = []
     for number, (_, kind) in enumerate(columns):
-        # Raw holds null by itself; None stands for a key that is missing.
-        optional = kind if kind is msgspec.Raw and required else kind | None
-        fields.append((f"f{number}", optional) if required else (f"f{number}", optional, None))
+        # Raw holds null by itself.
+        if kind is msgspec.Raw:
+            fields.append((f"f{number}", kind) if required else (f"f{number}", kind, _NULL))
+        else:
+            fields.append((f"f{number}", kind | None) if required else (f"f{number}", kind | None, None))
     struct = msgspec.defstruct(
         "Row",
         fields,
@@ -103,57 +80,51 @@ def _struct(columns: tuple[tuple[str, Any], ...], required: bool) -> msgspec.jso
         forbid_unknown_fields=True,
         gc=False,
     )
-    return msgspec.json.Decoder(struct)
+    return msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
 
-def _embedded(column: Column) -> Callable[[Any], str | None]:
-    return lambda raw: None if raw is None else to_text(column, bytes(raw))
+_NULL = msgspec.Raw(b"null")
 
 
-async def strict_rows(
-    records: Sequence[msgspec.Raw], columns: Sequence[Column], required: bool, numbered: bool
-) -> AsyncIterator[tuple[Any, ...]] | None:
-    """Rows for binary COPY into ``columns``; None if one of the records, or the type of a column, has no strict way.
+class Strict:
+    """The strict way for records of certain columns. Make it with :func:`strict`."""
 
-    All are decoded first, with turns for other tasks: a COPY that stops in the middle would use up numbers for ``_id``.
-    ``required``: every record has every column (a partial update must not clear the others). ``numbered``: a row
-    starts with its index.
+    def __init__(self, columns: Sequence[Column], kinds: Sequence[tuple[str, Any]], required: bool) -> None:
+        self.columns = tuple(columns)
+        self.encoded = frozenset(column.name for column in columns if column.type == "numeric")
+        """Columns whose values are binary already."""
+        self._decode = _decoder(tuple(kinds), required).decode
+        self._getters = [(column, attrgetter(f"f{number}")) for number, column in enumerate(columns)]
+
+    def decode(self, records: bytes, count: int | None = None) -> list[Sequence[Any]] | None:
+        """A JSON list as the values of each column; None if it is no list of ``count`` such records."""
+        try:
+            structs = self._decode(records)
+            if count is not None and len(structs) != count:
+                return None
+            return [_values(column, list(map(get, structs))) for column, get in self._getters]
+        except (msgspec.DecodeError, RecursionError, ValueError, ArithmeticError):
+            return None
+
+
+def strict(columns: Sequence[Column], required: bool) -> Strict | None:
+    """The strict way into ``columns``, or None if they have none.
+
+    ``required``: every record has every column (a partial update must not clear the others).
     """
     kinds = [(column.name, _strict_type(column)) for column in columns]
     # msgspec cannot rename a field to what JSON would have to escape.
-    if any(kind is None or "\\" in name for name, kind in kinds):
+    if not columns or any(kind is None or "\\" in name for name, kind in kinds):
         return None
-    decode = _struct(tuple(kinds), required).decode
-    structs: list[Any] = []
-    for start in range(0, len(records), CHUNK):
-        try:
-            structs += [decode(record) for record in records[start : start + CHUNK]]
-        except (msgspec.DecodeError, RecursionError, ValueError):
-            return None
-        await asyncio.sleep(0)
-    converters = [(number, _embedded(column)) for number, column in enumerate(columns) if column.type in JSON]
-    return _rows(structs, converters, numbered)
+    return Strict(columns, kinds, required)
 
 
-async def _rows(
-    structs: list[Any], converters: list[tuple[int, Callable[[Any], str | None]]], numbered: bool
-) -> AsyncIterator[tuple[Any, ...]]:
-    for start in range(0, len(structs), CHUNK):
-        rows: Iterable[tuple[Any, ...]] = map(msgspec.structs.astuple, structs[start : start + CHUNK])
-        if converters:
-            rows = (_convert(row, converters) for row in rows)
-        if numbered:
-            rows = ((number, *row) for number, row in enumerate(rows, start))
-        for row in rows:
-            yield row
-        await asyncio.sleep(0)
-
-
-def _convert(row: tuple[Any, ...], converters: list[tuple[int, Callable[[Any], str | None]]]) -> tuple[Any, ...]:
-    values = list(row)
-    for number, convert in converters:
-        values[number] = convert(values[number])
-    return tuple(values)
+def _values(column: Column, values: list[Any]) -> list[Any]:
+    if column.type == "numeric":
+        return numerics.encode_all(list(map(bytes, values)))
+    if column.type in JSON:
+        return [to_text(column, bytes(value)) for value in values]
+    return values
 
 
 # --- the text way -----------------------------------------------------------------------------------------------------
@@ -162,27 +133,25 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ESCAPED = re.compile(r"[\\\n\r\t]")
 
 
-async def text_rows(
+def text_rows(
     rows: Sequence[dict[str, msgspec.Raw]], columns: Sequence[Column], numbers: Sequence[int], numbered: bool
-) -> AsyncIterator[bytes]:
+) -> bytes:
     """Lines for ``COPY … (FORMAT text)`` into ``columns``; a missing key is NULL.
 
     ``numbers`` are the indexes of the records in the request; ``numbered``: each line starts with its own. Raises
     :class:`ValidationError` ``records`` with ``records_row`` for a value that no column can hold.
     """
-    for start in range(0, len(rows), CHUNK):
-        lines = []
-        for number, row in zip(numbers[start : start + CHUNK], rows[start : start + CHUNK], strict=True):
-            cells = [str(number)] if numbered else []
-            try:
-                for column in columns:
-                    raw = row.get(column.name)
-                    cells.append("\\N" if raw is None else _cell(to_text(column, bytes(raw))))
-            except ValueError as error:
-                raise ValidationError({"records": [str(error)], "records_row": number}) from None
-            lines.append("\t".join(cells))
-        yield "\n".join([*lines, ""]).encode()
-        await asyncio.sleep(0)
+    lines = []
+    for number, row in zip(numbers, rows, strict=True):
+        cells = [str(number)] if numbered else []
+        try:
+            for column in columns:
+                raw = row.get(column.name)
+                cells.append("\\N" if raw is None else _cell(to_text(column, bytes(raw))))
+        except ValueError as error:
+            raise records_error(str(error), number) from None
+        lines.append("\t".join(cells))
+    return "\n".join([*lines, ""]).encode()
 
 
 def _cell(text: str | None) -> str:
@@ -205,7 +174,7 @@ def to_text(column: Column, raw: bytes) -> str | None:
         return raw.decode()
     if first in b"[{":
         if column.element is not None and first == b"[":
-            return array_literal(_elements(raw))
+            return array_literal(json_elements(raw))
         return json_text(raw)
     text = raw.decode()
     return _rounded(text) if column.type in INTEGERS else text
@@ -224,7 +193,10 @@ def _string_to_text(column: Column, text: str) -> str | None:
 
 
 def _string(raw: bytes) -> str:
-    text: str = json.loads(raw)
+    try:
+        text: str = json.loads(raw)
+    except UnicodeDecodeError:
+        raise ValueError("a text is not valid UTF-8") from None
     if "\0" in text:
         raise ValueError("a text cannot hold the NUL character")
     if printable(text) != text:
@@ -232,8 +204,8 @@ def _string(raw: bytes) -> str:
     return text
 
 
-def _elements(raw: bytes) -> list[Any]:
-    """A JSON list for :func:`array_literal`: each element the text that its input function reads."""
+def json_elements(raw: bytes) -> list[Any]:
+    """A JSON list (its text) for :func:`array_literal`: each element the text that its input function reads."""
     elements: list[Any] = []
     for member in _RAW_LIST.decode(raw):
         element = bytes(member)
@@ -241,7 +213,7 @@ def _elements(raw: bytes) -> list[Any]:
         if first == b"n":
             elements.append(None)
         elif first == b"[":
-            elements.append(_elements(element))
+            elements.append(json_elements(element))
         elif first == b'"':
             elements.append(_string(element))
         else:
@@ -278,13 +250,7 @@ def json_text(raw: bytes) -> str:
             return found
         return json.dumps(_string(found.encode()))
 
-    return _TOKEN.sub(normal, raw.decode())
-
-
-def check_keys(rows: Sequence[dict[str, msgspec.Raw]], known: Iterable[str]) -> None:
-    """Raise :class:`ValidationError` for the first record with other keys than ``known`` (an insert cannot set _id)."""
-    names = frozenset(known) - {ID}
-    for number, row in enumerate(rows):
-        if not names.issuperset(row):
-            extra = ", ".join(printable(name) for name in row if name not in names)
-            raise _error(f'row "{number + 1}" has extra keys "{extra}"')
+    try:
+        return _TOKEN.sub(normal, raw.decode())
+    except UnicodeDecodeError:
+        raise ValueError("a text is not valid UTF-8") from None

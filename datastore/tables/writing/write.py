@@ -6,8 +6,9 @@ the records that name the same columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -24,10 +25,17 @@ from datastore.tables.names import ID, printable
 from datastore.tables.registry import count_rows
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.triggers import announce
-from datastore.tables.writing import records as decoding
 from datastore.tables.writing import staging
-from datastore.tables.writing.copying import STRICT_FROM, Target, copy_records, copy_strict, copy_text
+from datastore.tables.writing.columns import ColumnRecords, copy_columns
+from datastore.tables.writing.copying import Run, Target, copy_json
 from datastore.tables.writing.merge import Group
+from datastore.tables.writing.records import strict
+from datastore.tables.writing.sources import JsonRecords, records_error
+
+Records = JsonRecords | ColumnRecords
+
+STRICT_FROM = 2**15
+"""From this many bytes on the strict way pays for its savepoint; fewer go the text way at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +48,19 @@ class Written:
     """The rows as they are stored now, a JSON list of objects, if asked for."""
 
 
-async def insert(tx: Transaction, schema: TableSchema, records: bytes, include: bool = False) -> Written:
-    """Add records (JSON text, a list of objects).
+async def insert(tx: Transaction, schema: TableSchema, records: Records, include: bool = False) -> Written:
+    """Add records.
 
     Raises :class:`ValidationError` ``records`` with ``records_row``, the index of the failing record.
     """
-    raw = decoding.split(records)
-    if not raw:
-        return Written(0, b"[]" if include else None)
     await announce(tx, schema)
     if not include:
-        rows = await copy_records(tx, Target(schema.dataset_id, schema.resource_id, numbered=False), schema, raw)
-        count_rows(tx, schema.resource_id, rows)
+        rows = await _copy_whole(tx, Target(schema.dataset_id, schema.resource_id, numbered=False), schema, records)
+        if rows:
+            count_rows(tx, schema.resource_id, rows)
         return Written(rows)
     await staging.create(tx, schema, schema.columns)
-    await copy_records(tx, staging.TARGET, schema, raw)
+    rows = await _copy_whole(tx, staging.TARGET, schema, records)
     names = "".join(f", {identifier(column.name)}" for column in schema.columns)
     written = await staging.apply(
         tx,
@@ -62,81 +68,114 @@ async def insert(tx: Transaction, schema: TableSchema, records: bytes, include: 
             f"INSERT INTO {schema.sql_name} (_id{names}) SELECT {staging.NEW_ID}{names}"
             f" FROM {staging.STAGE} WHERE {chosen} ORDER BY _row RETURNING _id"
         ),
-        range(len(raw)),
+        range(rows),
     )
     await staging.drop(tx)
-    count_rows(tx, schema.resource_id, len(written))
+    if rows:
+        count_rows(tx, schema.resource_id, len(written))
     return Written(len(written), await staging.stored(tx, schema, [row["_id"] for row in written]))
 
 
+async def _copy_whole(tx: Transaction, target: Target, schema: TableSchema, records: Records) -> int:
+    """Copy records of an insert: a missing key is NULL, an unknown one an error. Gives their number."""
+    if isinstance(records, ColumnRecords):
+        names = records.names()
+        check_keys([dict.fromkeys(names)], schema)
+        return await copy_columns(tx, target, [schema.by_name[name] for name in names], records)
+    first = records.first() or {}
+    columns = [column for column in schema.columns if column.name in first]
+
+    def plan(rows: Sequence[dict[str, msgspec.Raw]], first: int) -> Iterator[tuple[tuple[Column, ...], int]]:
+        check_keys(rows, schema, first)
+        yield schema.columns, len(rows)
+
+    runs = await copy_json(tx, target, records, strict(columns, required=False) if _many(records) else None, plan)
+    return runs[-1].numbers.stop if runs else 0
+
+
+def check_keys(rows: Sequence[Mapping[str, Any]], schema: TableSchema, first: int = 0) -> None:
+    """Raise :class:`ValidationError` for the first record with an unknown key (an insert cannot set ``_id``)."""
+    names = schema.by_name.keys() - {ID}
+    for number, row in enumerate(rows, first):
+        if not names >= row.keys():
+            extra = ", ".join(printable(name) for name in row if name not in names)
+            raise records_error(f'row "{number + 1}" has extra keys "{extra}"')
+
+
+def _many(records: JsonRecords) -> bool:
+    return records.size >= STRICT_FROM
+
+
 async def merge(
-    tx: Transaction, schema: TableSchema, records: bytes, method: str = "upsert", include: bool = False
+    tx: Transaction, schema: TableSchema, records: Records, method: str = "upsert", include: bool = False
 ) -> Written:
-    """Upsert or update records (JSON text, a list of objects), each addressed by ``_id``, else by the unique key.
+    """Upsert or update records, each addressed by ``_id``, else by the unique key.
 
     Only the columns that a record names are changed. Raises :class:`ValidationError`: ``table`` without any key,
     ``key`` for missing key columns or (``update``) a record that matches no row, ``fields`` for unknown columns,
     ``records`` with ``records_row`` for values.
     """
-    raw = decoding.split(records)
-    if not raw:
+    runs = await _stage(tx, schema, records)
+    if not runs:
         return Written(0, b"[]" if include else None)
     await announce(tx, schema)
-    groups = await _stage(tx, schema, raw)
     ids: dict[int, None] = {}
     added = 0
-    for group in groups:
+    for run in runs:
+        group = Group(schema, run.columns, any(column.name == ID for column in run.columns), run.numbers)
         added += await group.apply(tx, method)
         if include:
             ids.update(dict.fromkeys(await group.ids(tx)))
     await staging.drop(tx)
     count_rows(tx, schema.resource_id, added)
-    return Written(len(raw), await staging.stored(tx, schema, list(ids)) if include else None)
+    rows = runs[-1].numbers.stop
+    return Written(rows, await staging.stored(tx, schema, list(ids)) if include else None)
 
 
-async def _stage(tx: Transaction, schema: TableSchema, raw: Sequence[msgspec.Raw]) -> list[Group]:
-    """Copy the records into the staging table; gives what to apply, in order."""
-    first = decoding.members(raw[0], 0)
-    if len(raw) >= STRICT_FROM and schema.by_name.keys() >= first.keys():
-        columns = _columns(schema, first)
-        _check_addressed(schema, first)
-        await staging.create(tx, schema, columns)
-        if await copy_strict(tx, staging.TARGET, columns, raw, required=True) is not None:
-            return [Group(schema, tuple(columns), ID in first, range(len(raw)))]
-        await staging.drop(tx)
-    rows = [decoding.members(record, number) for number, record in enumerate(raw)]
-    for row in rows:
-        _check_known(schema, row)
-        _check_addressed(schema, row)
-    await staging.create(tx, schema, _columns(schema, {name for row in rows for name in row}))
-    return [group async for group in _grouped(tx, schema, rows)]
-
-
-async def _grouped(tx: Transaction, schema: TableSchema, rows: list[dict[str, msgspec.Raw]]) -> Any:
-    """Runs of records that name the same columns: applied one after the other, as if each record were."""
-    for names, run in groupby(range(len(rows)), key=lambda number: frozenset(rows[number])):
-        numbers = list(run)
+async def _stage(tx: Transaction, schema: TableSchema, records: Records) -> list[Run]:
+    """Copy the records into the staging table; gives the runs of those that name the same columns."""
+    if isinstance(records, ColumnRecords):
+        names = records.names()
+        _check_columns(schema, names)
         columns = _columns(schema, names)
-        await copy_text(tx, staging.TARGET, columns, [rows[number] for number in numbers], numbers)
-        yield Group(schema, tuple(columns), ID in names, range(numbers[0], numbers[-1] + 1))
+        await staging.create(tx, schema, columns)
+        rows = await copy_columns(tx, staging.TARGET, [schema.by_name[name] for name in names], records)
+        return [Run(columns, range(rows))] if rows else []
+    first = records.first()
+    if first is None:
+        return []
+    _check_columns(schema, first)
+    columns = _columns(schema, first)
+    # Later records may name other columns than the first.
+    await staging.create(tx, schema, list(schema.by_name.values()))
+    way = strict(columns, required=True) if _many(records) else None
+    return await copy_json(tx, staging.TARGET, records, way, partial(_by_names, schema))
 
 
-def _columns(schema: TableSchema, names: Any) -> list[Column]:
-    return [column for column in schema.by_name.values() if column.name in names]
+def _by_names(
+    schema: TableSchema, rows: Sequence[dict[str, msgspec.Raw]], _first: int
+) -> Iterator[tuple[tuple[Column, ...], int]]:
+    """Runs of records that name the same columns: applied one after the other, as if each record were."""
+    for names, run in groupby(rows, key=dict.keys):
+        _check_columns(schema, names)
+        yield _columns(schema, names), sum(1 for _ in run)
 
 
-def _check_known(schema: TableSchema, row: dict[str, Any]) -> None:
-    unknown = [printable(name) for name in row if name not in schema.by_name]
+def _columns(schema: TableSchema, names: Iterable[str]) -> tuple[Column, ...]:
+    wanted = frozenset(names)
+    return tuple(column for column in schema.by_name.values() if column.name in wanted)
+
+
+def _check_columns(schema: TableSchema, names: Collection[str]) -> None:
+    """A merge may name these columns: all are known, and the key is among them."""
+    unknown = [printable(name) for name in names if name not in schema.by_name]
     if unknown:
         raise ValidationError({"fields": [f'fields "{", ".join(unknown)}" do not exist']})
-
-
-def _check_addressed(schema: TableSchema, row: dict[str, Any]) -> None:
-    if ID in row:
+    if ID in names:
         return
     if not schema.key:
         raise ValidationError({"table": ["unique key must be passed for update/upsert"]})
-    missing = [name for name in schema.key if name not in row]
+    missing = [name for name in schema.key if name not in names]
     if missing:
         raise ValidationError({"key": [f'fields "{", ".join(missing)}" are missing but needed as key']})
 

@@ -3,14 +3,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.errors import ValidationError
 from datastore.tables.schema import Column
-from datastore.tables.writing.records import check_keys, json_text, members, split, to_text
+from datastore.tables.writing.records import json_text, to_text
 
 
 def column(type: str, element: str | None = None) -> Column:
@@ -88,22 +86,3 @@ def test_json_has_one_layout(value: Any, ascii: bool) -> None:
     compact = json.dumps(value, separators=(",", ":"), ensure_ascii=ascii)
     spaced = json.dumps(value, indent=2, ensure_ascii=not ascii)
     assert json_text(compact.encode()) == json_text(spaced.encode()) == json_text(expected.encode()) == expected
-
-
-def test_split() -> None:
-    assert [bytes(item) for item in split(b'[{"a": 1}, 2]')] == [b'{"a": 1}', b"2"]
-    for bad in (b'{"a": 1}', b'"x"', b"[1", b""):
-        with pytest.raises(ValidationError, match="Records has to be a list of dicts"):
-            split(bad)
-
-
-def test_not_an_object_is_named_by_its_index() -> None:
-    with pytest.raises(ValidationError, match='row "3" is not a json object'):
-        members(msgspec.Raw(b"[1]"), 3)
-
-
-def test_extra_keys_are_named_by_the_number_of_the_row() -> None:
-    rows = [{"a": msgspec.Raw(b"1")}, {"a": msgspec.Raw(b"1"), "z": msgspec.Raw(b"1"), "_id": msgspec.Raw(b"1")}]
-    with pytest.raises(ValidationError) as caught:
-        check_keys(rows, ["_id", "a"])
-    assert caught.value.fields == {"records": ['row "2" has extra keys "z, _id"']}
