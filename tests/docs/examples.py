@@ -75,8 +75,10 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     data: list[str] = field(default_factory=list)
     in_url: bool = False
-    saved: bool = False
-    """To a file (-o): there is no output to compare."""
+    saved: str = ""
+    """The file to which the answer goes (-o): there is no output to compare."""
+    file: str = ""
+    """The file that is sent (``--data-binary @name``)."""
     pipes: list[list[str]] = field(default_factory=list)
 
     def output(self, text: str) -> str:
@@ -134,7 +136,11 @@ def _request(command: Sequence[str], pipes: list[list[str]]) -> Request:
                 name, _, value = next(words).partition(":")
                 found.headers[name] = value.strip()
             case "-d" | "--data-binary":
-                found.data.append(next(words))
+                value = next(words)
+                if value.startswith("@"):
+                    found.file = value[1:]
+                else:
+                    found.data.append(value)
             case "--data-urlencode":
                 name, equals, value = next(words).partition("=")
                 found.data.append(f"{name}={quote(value, safe='')}" if equals else quote(name, safe=""))
@@ -143,7 +149,7 @@ def _request(command: Sequence[str], pipes: list[list[str]]) -> Request:
             case "-X":
                 found.method = next(words)
             case "-o":
-                found.saved = bool(next(words))
+                found.saved = next(words)
             case _ if word.startswith("-"):
                 raise ValueError(f"an option of curl that the tests do not know: {word}")
             case _:
@@ -160,9 +166,9 @@ def _completed(request: Request) -> Request:
         request.data = []
     if not request.url.isascii() or re.search(r"\s", request.url):
         raise ValueError(f"not an address: {request.url}")
-    if request.data:
+    if request.data or request.file:
         request.headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
-    request.method = request.method or ("POST" if request.data else "GET")
+    request.method = request.method or ("POST" if request.data or request.file else "GET")
     return request
 
 

@@ -72,6 +72,7 @@ class Reader:
         self._services = services
         self._client = client
         self._variables: dict[str, str] = {}
+        self._files: dict[str, bytes] = {}
 
     async def problems(self, example: Example) -> list[str]:
         """What is not as the page says; empty if all is well."""
@@ -100,12 +101,16 @@ class Reader:
     async def _compared(self, request: Request, shown: str | None, language: str) -> list[str]:
         if not request.url.startswith(ADDRESS):
             return [f"not the address of the other examples: {request.url}"]
-        content = "&".join(request.data).encode() if request.data else None
+        if request.file and request.file not in self._files:
+            return [f"no example has made the file {request.file}"]
+        content = "&".join(request.data).encode() or self._files.get(request.file)
         response = await self._client.request(request.method, request.url, headers=request.headers, content=content)
         wanted = None if shown is None or language != "json" else shown_json(shown)
         refused = isinstance(wanted, str) or (isinstance(wanted, dict) and wanted.get("success") is False)
         if response.is_success is refused:
             return [f"{request.url}: HTTP {response.status_code}, {response.text[:1000]}"]
+        if request.saved:
+            self._files[request.saved] = response.content
         if shown is None or request.saved:
             return []
         if wanted is not None:
@@ -136,6 +141,7 @@ async def test_every_example_does_what_it_says(store: Services, settings: Settin
         "api.md",
         "catalog.md",
         "people.md",
+        "loading.md",
         "search.md",
         "fulltext.md",
         "operating.md",
