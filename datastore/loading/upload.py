@@ -25,8 +25,8 @@ from datastore.tables.writing.sources import JsonLines, JsonRecords, records_err
 
 _BATCH = 8_000
 """Rows at a time."""
-_BLOCK = 2**23
-"""Bytes of CSV at a time; no row may be longer."""
+_BLOCKS = (2**20, 2**24)
+"""Bytes of CSV at a time; no row may be longer than the last."""
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 """What every Arrow stream ends with: without it a stream that broke off between two batches would look complete."""
 
@@ -50,12 +50,9 @@ class _File(ColumnRecords):
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
 
-    @contextmanager
-    def _open(self) -> Iterator[BinaryIO]:
-        """The file from its beginning; readers may close it."""
-        with os.fdopen(os.dup(self._upload.file.fileno()), "rb") as file:
-            file.seek(0)
-            yield file
+    def _open(self) -> pa.OSFile:
+        """The file from its beginning, read by Arrow itself: past Python's memory and Python's lock."""
+        return pa.OSFile(f"/dev/fd/{self._upload.file.fileno()}")
 
 
 def _check_names(names: list[str]) -> list[str]:
@@ -93,7 +90,6 @@ class _Csv(_File):
             bad_rows.append(row)
             return "error"
 
-        read = pa.csv.ReadOptions(use_threads=False, block_size=_BLOCK, encoding=self._upload.charset)
         parse = pa.csv.ParseOptions(
             delimiter=self._delimiter,
             newlines_in_values=True,
@@ -107,14 +103,31 @@ class _Csv(_File):
             quoted_strings_can_be_null=False,
         )
         try:
-            with self._open() as file, pa.csv.open_csv(file, read, parse, convert) as reader:
-                yield from reader
+            yield from self._read(parse, convert)
         except (pa.ArrowException, OSError, UnicodeError) as error:
             if not bad_rows:
                 raise records_error(f"not valid CSV: {error}") from None
             row = bad_rows[0]
             message = f"{row.actual_columns} cells where the header has {row.expected_columns}"
             raise records_error(message, None if row.number is None else row.number - 2) from None
+
+    def _read(self, parse: pa.csv.ParseOptions, convert: pa.csv.ConvertOptions) -> Iterator[pa.RecordBatch]:
+        """The rows. Arrow keeps some 30 blocks in memory, so they are small, unless a row is too long for one."""
+        done = 0
+        for size in _BLOCKS:
+            read = pa.csv.ReadOptions(use_threads=False, block_size=size, encoding=self._upload.charset)
+            skipped = 0
+            try:
+                with self._open() as file, pa.csv.open_csv(file, read, parse, convert) as reader:
+                    for batch in reader:
+                        rest = batch.slice(min(done - skipped, batch.num_rows))
+                        skipped += batch.num_rows - rest.num_rows
+                        done, skipped = done + rest.num_rows, skipped + rest.num_rows
+                        yield rest
+                return
+            except pa.ArrowInvalid as error:
+                if "straddl" not in str(error) or size == _BLOCKS[-1]:
+                    raise
 
 
 class _Arrow(_File):

@@ -414,3 +414,15 @@ async def test_standard_csv_module(api: Api, people: str) -> None:
     writer.writerows([["name", "age"], ['say "hi",\nAnn', 1], ["x", None]])
     assert (await upsert(api, people, output.getvalue().encode(), CSV)).status_code == 200
     assert await ages(api, people) == {'say "hi",\nAnn': 1, "x": None}
+
+
+async def test_rows_of_any_length(api: Api, dataset: str) -> None:
+    """Longer than what is read at once, and behind shorter ones: each once, in order."""
+    fields = [{"id": "n", "type": "int"}, {"id": "text", "type": "text"}]
+    created = await api.ok("datastore_create", resource={"package_id": dataset}, fields=fields)
+    lengths = [10, 600_000, 600_000, 3, 2_500_000, 10, 1_100_000, 7]
+    body = "n,text\n" + "".join(f"{number},{'x' * length}\n" for number, length in enumerate(lengths))
+    response = await upsert(api, created["resource_id"], body.encode(), CSV, method="insert")
+    assert response.status_code == 200, response.text
+    rows = await api.rows(created["resource_id"], sort="_id")
+    assert [(row["n"], len(row["text"])) for row in rows] == list(enumerate(lengths))

@@ -33,6 +33,7 @@ _CSV = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
 _HEADER = b"header\n"
 """Stands before the rows, so that PostgreSQL has seen a line break before any row and counts those within rows."""
 _MESSAGE = 2**18
+_BATCH = 2**20
 
 
 class ColumnRecords(ABC):
@@ -60,7 +61,7 @@ async def copy_columns(tx: Transaction, target: Target, columns: Sequence[Column
     async def text() -> AsyncIterator[bytes]:
         nonlocal rows
         yield _HEADER
-        batches = records.batches()
+        batches = _small(records.batches())
         while (found := await asyncio.to_thread(_next, batches, columns, rows, target.numbered)) is not None:
             count, lines = found
             rows += count
@@ -89,16 +90,22 @@ def _next(
     batches: Iterator[pa.RecordBatch], columns: Sequence[Column], first: int, numbered: bool
 ) -> tuple[int, bytes] | None:
     """The next rows, with their number."""
+    batch = next(batches, None)
+    return None if batch is None else (batch.num_rows, _render(batch, columns, first, numbered))
+
+
+def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of about a megabyte."""
     for batch in batches:
-        if batch.num_rows:
-            return batch.num_rows, _render(batch, columns, first, numbered)
-    return None
+        rows = max(1, batch.num_rows * _BATCH // max(batch.nbytes, 1))
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def _row_at(line: int, records: ColumnRecords, columns: Sequence[Column], numbered: bool) -> int:
     """The index of the record that ends in, or goes on behind, this line of the text, counted from 1."""
     rows = lines = 0
-    batches = records.batches()
+    batches = _small(records.batches())
     while (found := _next(batches, columns, rows, numbered)) is not None:
         count, text = found
         in_text = text.count(b"\n")
