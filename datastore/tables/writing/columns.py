@@ -52,7 +52,8 @@ class ColumnRecords(ABC):
 
 
 async def copy_columns(tx: Transaction, target: Target, columns: Sequence[Column], records: ColumnRecords) -> int:
-    """Copy all records; ``columns`` are those of the table, in the order of the records'. Gives the number of rows.
+    """Copy all records; ``columns`` are those of the table, in the order of the records'. Gives the number of rows
+    written.
 
     Raises :class:`ValidationError` ``records``, with the index of the failing one.
     """
@@ -69,7 +70,7 @@ async def copy_columns(tx: Transaction, target: Target, columns: Sequence[Column
                 yield lines[start : start + _MESSAGE]
 
     try:
-        await tx.connection.copy_to_table(
+        status = await tx.connection.copy_to_table(
             target.table,
             schema_name=target.schema,
             columns=target.names(columns),
@@ -83,7 +84,7 @@ async def copy_columns(tx: Transaction, target: Target, columns: Sequence[Column
             raise failure from None
         row = await asyncio.to_thread(_row_at, failure.fields["records_row"], records, columns, target.numbered)
         raise ValidationError({**failure.fields, "records_row": row}) from None
-    return rows
+    return int(status.split()[-1])
 
 
 def _next(

@@ -45,14 +45,21 @@ class Run:
     """Their indexes in the request."""
 
 
+@dataclass(slots=True)
+class Copied:
+    """What was copied."""
+
+    runs: list[Run]
+    rows: int = 0
+    """Rows that are there now: a trigger may have left some out."""
+
+
 Plan = Callable[[Sequence[dict[str, msgspec.Raw]], int], Iterable[tuple[tuple[Column, ...], int]]]
 """For records that go the text way, and the index of the first: columns for the first n of them, for the next n, …
 Raises what is wrong with their keys."""
 
 
-async def copy_json(
-    tx: Transaction, target: Target, source: JsonRecords, strict: Strict | None, plan: Plan
-) -> list[Run]:
+async def copy_json(tx: Transaction, target: Target, source: JsonRecords, strict: Strict | None, plan: Plan) -> Copied:
     """Copy all records, piece by piece, with turns for other tasks between them.
 
     What the strict way cannot decode goes the text way. What PostgreSQL refuses of the strict way starts everything
@@ -81,12 +88,12 @@ class _Copy:
         self._strict = strict
         self._plan = plan
         self._row = 0
-        self._runs: list[Run] = []
+        self._copied = Copied([])
         self._as_text = 0
         """Pieces that go the text way untried."""
         self._penalty = 1
 
-    async def run(self) -> list[Run]:
+    async def run(self) -> Copied:
         piece = next(self._pieces, None)
         while piece is not None:
             values = self._decode(piece)
@@ -96,7 +103,7 @@ class _Copy:
                 await self._copy_text(piece)
                 await asyncio.sleep(0)
                 piece = next(self._pieces, None)
-        return self._runs
+        return self._copied
 
     def _decode(self, piece: Piece) -> list[Sequence[Any]] | None:
         """The piece by the strict way. After a refusal the next pieces are not tried: twice as many each time."""
@@ -130,7 +137,7 @@ class _Copy:
                 rest = next(self._pieces, None)
                 found = None if rest is None else self._decode(rest)
 
-        await copy_rows(
+        self._copied.rows += await copy_rows(
             self._tx.connection,
             self._target.schema,
             self._target.table,
@@ -146,15 +153,17 @@ class _Copy:
         done = 0
         for columns, count in self._plan(rows, self._row):
             numbers = range(self._row + done, self._row + done + count)
-            await copy_text(self._tx, self._target, columns, rows[done : done + count], numbers)
+            part = rows[done : done + count]
+            self._copied.rows += await copy_text(self._tx, self._target, columns, part, numbers)
             self._add(columns, numbers)
             done += count
         self._row += len(rows)
 
     def _add(self, columns: tuple[Column, ...], numbers: range) -> None:
-        if self._runs and self._runs[-1].columns == columns:
-            numbers = range(self._runs.pop().numbers.start, numbers.stop)
-        self._runs.append(Run(columns, numbers))
+        runs = self._copied.runs
+        if runs and runs[-1].columns == columns:
+            numbers = range(runs.pop().numbers.start, numbers.stop)
+        runs.append(Run(columns, numbers))
 
 
 async def copy_text(
@@ -163,17 +172,16 @@ async def copy_text(
     columns: Sequence[Column],
     rows: Sequence[dict[str, msgspec.Raw]],
     numbers: Sequence[int],
-) -> None:
-    """Text COPY; ``numbers`` are the indexes of the records in the request.
+) -> int:
+    """Text COPY; ``numbers`` are the indexes of the records in the request. Gives the number of rows written.
 
     Raises :class:`ValidationError` ``records``, with the index of the failing one.
     """
     if not columns and not target.numbered:
-        await _insert_empty(tx, target, len(rows))
-        return
+        return await _insert_empty(tx, target, len(rows))
     text = decoding.text_rows(rows, columns, numbers, target.numbered)
     try:
-        await tx.connection.copy_to_table(
+        status = await tx.connection.copy_to_table(
             target.table,
             schema_name=target.schema,
             columns=target.names(columns),
@@ -182,19 +190,21 @@ async def copy_text(
         )
     except REFUSED as error:
         raise record_error(error, numbers) from None
+    return int(status.split()[-1])
 
 
 async def _once(text: bytes) -> AsyncIterator[bytes]:
     yield text
 
 
-async def _insert_empty(tx: Transaction, target: Target, rows: int) -> None:
+async def _insert_empty(tx: Transaction, target: Target, rows: int) -> int:
     """Rows of a table that has no column but its number."""
     name = qualified(target.schema, target.table)
     sequence = f"pg_get_serial_sequence({literal(name)}, '_id')"
     try:
-        await tx.connection.execute(
+        status = await tx.connection.execute(
             f"INSERT INTO {name} (_id) SELECT nextval({sequence}) FROM generate_series(1, $1::int)", rows
         )
     except REFUSED as error:
         raise record_error(error, range(rows)) from None
+    return int(status.split()[-1])

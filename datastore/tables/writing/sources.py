@@ -52,8 +52,11 @@ class Piece(ABC):
         return False
 
     @abstractmethod
-    def rows(self, first: int) -> list[dict[str, msgspec.Raw]]:
-        """The records by key; ``first`` is the index of the first one. Raises :class:`ValidationError` ``records``."""
+    def rows(self, first: int, most: int | None = None) -> list[dict[str, msgspec.Raw]]:
+        """The records by key, at most ``most``; ``first`` is the index of the first one.
+
+        Raises :class:`ValidationError` ``records``.
+        """
 
 
 class JsonRecords(ABC):
@@ -69,7 +72,7 @@ class JsonRecords(ABC):
     def first(self) -> dict[str, msgspec.Raw] | None:
         """The first record, None if there is none. Raises :class:`ValidationError` ``records`` if it is no object."""
         for piece in self.pieces():
-            if rows := piece.rows(0):
+            if rows := piece.rows(0, most=1):
                 return rows[0]
         return None
 
@@ -124,9 +127,9 @@ class _ListPiece(Piece):
             else:
                 return changed
 
-    def rows(self, first: int) -> list[dict[str, msgspec.Raw]]:
+    def rows(self, first: int, most: int | None = None) -> list[dict[str, msgspec.Raw]]:
         self.align()
-        return [members(record, number) for number, record in enumerate(_RAW_LIST.decode(self.data), first)]
+        return [members(record, number) for number, record in enumerate(_RAW_LIST.decode(self.data)[:most], first)]
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
@@ -164,5 +167,5 @@ class _LinesPiece(Piece):
         self.count = len(lines)
         self.data = b"[%b]" % b",".join(lines)
 
-    def rows(self, first: int) -> list[dict[str, msgspec.Raw]]:
-        return [members(line, number) for number, line in enumerate(self._lines, first)]
+    def rows(self, first: int, most: int | None = None) -> list[dict[str, msgspec.Raw]]:
+        return [members(line, number) for number, line in enumerate(self._lines[:most], first)]

@@ -56,7 +56,7 @@ async def insert(tx: Transaction, schema: TableSchema, records: Records, include
     await announce(tx, schema)
     if not include:
         rows = await _copy_whole(tx, Target(schema.dataset_id, schema.resource_id, numbered=False), schema, records)
-        if rows:
+        if rows or schema.triggers:  # whose functions may have written elsewhere
             count_rows(tx, schema.resource_id, rows)
         return Written(rows)
     await staging.create(tx, schema, schema.columns)
@@ -71,13 +71,13 @@ async def insert(tx: Transaction, schema: TableSchema, records: Records, include
         range(rows),
     )
     await staging.drop(tx)
-    if rows:
+    if rows:  # of the staging table, which has no triggers
         count_rows(tx, schema.resource_id, len(written))
     return Written(len(written), await staging.stored(tx, schema, [row["_id"] for row in written]))
 
 
 async def _copy_whole(tx: Transaction, target: Target, schema: TableSchema, records: Records) -> int:
-    """Copy records of an insert: a missing key is NULL, an unknown one an error. Gives their number."""
+    """Copy records of an insert: a missing key is NULL, an unknown one an error. Gives the number of rows written."""
     if isinstance(records, ColumnRecords):
         names = records.names()
         check_keys([dict.fromkeys(names)], schema)
@@ -89,8 +89,8 @@ async def _copy_whole(tx: Transaction, target: Target, schema: TableSchema, reco
         check_keys(rows, schema, first)
         yield schema.columns, len(rows)
 
-    runs = await copy_json(tx, target, records, strict(columns, required=False) if _many(records) else None, plan)
-    return runs[-1].numbers.stop if runs else 0
+    way = strict(columns, required=False) if _many(records) else None
+    return (await copy_json(tx, target, records, way, plan)).rows
 
 
 def check_keys(rows: Sequence[Mapping[str, Any]], schema: TableSchema, first: int = 0) -> None:
@@ -149,7 +149,7 @@ async def _stage(tx: Transaction, schema: TableSchema, records: Records) -> list
     # Later records may name other columns than the first.
     await staging.create(tx, schema, list(schema.by_name.values()))
     way = strict(columns, required=True) if _many(records) else None
-    return await copy_json(tx, staging.TARGET, records, way, partial(_by_names, schema))
+    return (await copy_json(tx, staging.TARGET, records, way, partial(_by_names, schema))).runs
 
 
 def _by_names(
