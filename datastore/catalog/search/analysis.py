@@ -78,7 +78,7 @@ async def analyse(connection: asyncpg.Connection, nodes: Iterable[Node], texts: 
     for leaf in found:
         if isinstance(leaf, Word) and leaf.edits and _has_words(leaf.field) and len(folded[leaf.text]) == 1:
             words[leaf] = await similar_words(connection, folded[leaf.text][0], leaf.edits)
-        elif isinstance(leaf, Pattern) and _has_words(leaf.field) and not is_prefix(leaf.glob):
+        elif isinstance(leaf, Pattern) and _has_words(leaf.field):
             words[leaf] = await _words_like(connection, leaf.glob)
     more = {word for others in words.values() for word in others} - lexemes.keys()
     if more:

@@ -211,7 +211,9 @@ class Planner:
                 return NEVER
             stems = [lexemes.word(inner, stem) for stem, _ in self._analysis.lexemes[text]]
             *before, last = folded
-            whole = stems[len(before) :]
+            # A stem may be shorter than what was typed: "historic" is found as "histor", also by "histori*".
+            others = [self._text(word, inner) for word in self._analysis.words[node]]
+            whole = [*stems[len(before) :], *others]
             return all_of([*stems[: len(before)], any_of([lexemes.word(inner, last, prefix=True), *whole])])
         if name in fields.PARTS:
             return f"entry.{fields.PARTS[name]} ILIKE {self._arguments.add(like(glob))}"

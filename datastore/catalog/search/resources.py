@@ -85,7 +85,7 @@ async def find_resources(
     rows = await pool.fetch(
         f"""
         SELECT row_to_json(resource) {where}
-        ORDER BY {order} resource.created, resource.id
+        ORDER BY {order} resource.created, resource.dataset_id, resource.position
         LIMIT {arguments.add(limit)}::bigint OFFSET {arguments.add(offset)}::bigint
         """,
         *arguments.values,

@@ -202,6 +202,13 @@ async def test_many_writers(world: World) -> None:
     assert (await world.search(facet_field=["tags"]))["facets"]["tags"] == {"p0": 7, "p1": 7, "p2": 6}
 
 
+async def test_a_stem_shorter_than_what_was_typed(world: World) -> None:
+    await world.add("Historic buildings")
+    for query in ("histor*", "histori*", "historic*", "title:histori*", "building*", "buil*"):
+        assert await world.titles(query) == ["Historic buildings"], query
+    assert await world.titles("historia*") == []
+
+
 async def test_huge_datasets(world: World) -> None:
     """More words than a search vector holds: the dataset is found by some of them, and nothing fails."""
     words = " ".join(f"wört{number}{chr(0x4E00 + number % 20000)}" for number in range(60_000))

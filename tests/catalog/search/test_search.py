@@ -109,7 +109,7 @@ async def test_every_query(world: World) -> None:
         # patterns
         "title:riv*": ["Rivers"], "title:r?ver*": ["Rivers"], "title:*vers": ["Rivers"], "tags:eco*": ["Budget 2026", "Rivers"],
         "tags:eco*y": ["Budget 2026", "Rivers"], "tags:*quality": ["Lakes and ponds", "Rivers"], "tags:ec?logy": ["Budget 2026"],
-        "tags:*_*": [], "tags:100%": [], "name:rivers-*": ["Rivers"], "MALAG*": ["Málaga"], "title:málag*": ["Málaga"],
+        "tags:*_*": [], "tags:100%": [], "name:rivers-*": ["Rivers"], "MALAG*": ["Málaga"], "ecologica*": [], "qualit*": ["Lakes and ponds", "Rivers"], "agenc*": ["Rivers"], "measure*": ["Rivers"], "dail*": ["Rivers"], "dai*": ["Rivers"], "title:málag*": ["Málaga"],
         # ranges
         "year:[2000 TO 2015]": ["Rivers"], "year:[* TO 100]": ["Lakes and ponds"], "year:{9 TO *]": ["Rivers"], "year:[9 TO 2010}": ["Lakes and ponds"],
         "num_resources:[1 TO *]": ["Lakes and ponds", "Rivers"], "tags:[ecology TO economy}": ["Budget 2026"],
