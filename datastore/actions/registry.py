@@ -121,10 +121,11 @@ async def run(name: str, call: Call, data: Mapping[str, Any]) -> Any:
     unknown name, and the errors of ``datastore.errors``.
     """
     found = _actions[name]
-    return await perform(found, call, validate(found.model, data))
+    return await found.function(call, accept(found, call, data))
 
 
-async def perform(action: Action, call: Call, parameters: Parameters) -> Any:
-    """Run the action with parameters of its model, if the actor's token is for such actions."""
+def accept(action: Action, call: Call, data: Mapping[str, Any]) -> Parameters:
+    """The validated parameters of a call, if the actor's token is for such actions. Raises :class:`NotAuthorized` and
+    :class:`ValidationError`."""
     check_scope(call.actor, action.name, writes=not action.get)
-    return await action.function(call, parameters)
+    return validate(action.model, data)

@@ -79,11 +79,11 @@ async def _post(
         require_login(await identify(headers, services), action.name)
     decoded = await decode(scope, headers, receive, action, services.settings)
     try:
-        parameters = validate(action.model, decoded.parameters)
-        exchange.timings["parse"] = perf_counter() - started
         actor = await identify(headers, services) if decoded.callback is None else ANONYMOUS
         exchange.user = actor.name
         call = Call(services, actor, address, _target(scope), timings=exchange.timings)
+        parameters = registry.accept(action, call, decoded.parameters)
+        exchange.timings["parse"] = perf_counter() - started
         body = await _run(action, call, parameters)
     finally:
         await decoded.close()
@@ -131,7 +131,7 @@ def _target(scope: Scope) -> tuple[str, str]:
 async def _run(action: Action, call: Call, parameters: Parameters) -> bytes | File:
     """The envelope of the action's result, or the file that it is. Raises what the action raises."""
     started = perf_counter()
-    result = await registry.perform(action, call, parameters)
+    result = await action.function(call, parameters)
     call.timings["action"] = perf_counter() - started
     if isinstance(result, File):
         return result

@@ -312,7 +312,7 @@ class Cluster:
         """Kill the server processes that outlived a killed postmaster: they no longer answer to anybody."""
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                if not (entry / "cmdline").read_bytes().startswith(b"postgres: "):
+                if not (entry / "cmdline").read_bytes().startswith(b"postgres: ") or _has_postmaster(entry):
                     continue
                 # Their own account may always look; root in a container may not.
                 status, folder = self._account.run(["readlink", entry / "cwd"])
@@ -378,6 +378,12 @@ def _dynamic_shared_memory() -> str:
     except OSError:
         return "mmap"
     return "posix" if shm.f_frsize * shm.f_blocks >= 256 * MIB else "mmap"
+
+
+def _has_postmaster(process: Path) -> bool:
+    """The parent of a server process (a folder of /proc) is a server too: others on the machine may have hundreds."""
+    parent = re.search(r"^PPid:\s*(\d+)$", (process / "status").read_text(), re.MULTILINE)
+    return parent is not None and (process.parent / parent[1] / "comm").read_text().strip() == "postgres"
 
 
 def _attached(segment: int) -> bool:
