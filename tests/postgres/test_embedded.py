@@ -215,15 +215,20 @@ def test_a_killed_server_comes_back_with_every_committed_row(
     dsn = server.start()
     query(dsn, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n; SELECT 1")
     # A backend that computes does not notice that its postmaster died; no other server may start beside it.
-    command = [server.binaries.program("psql"), dsn, "-c", "SELECT count(*) FROM generate_series(1, 1e12::bigint)"]
+    command = [str(server.binaries.program("psql")), dsn, "-c", "SELECT count(*) FROM generate_series(1, 1e12::bigint)"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as busy:
-        while query(dsn, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%1e12%'") < 2:
-            time.sleep(0.02)
-        pid = postmaster(settings)
-        os.kill(pid, signal.SIGKILL)
-        assert eventually(dsn, "SELECT count(*) FROM kept") == 1000
-        assert postmasters(settings) == [postmaster(settings)] != [pid]
-        assert busy.wait(60) != 0
+        try:
+            while (
+                query(dsn, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%1e12%'") < 2
+            ):
+                time.sleep(0.02)
+            pid = postmaster(settings)
+            os.kill(pid, signal.SIGKILL)
+            assert eventually(dsn, "SELECT count(*) FROM kept") == 1000
+            assert postmasters(settings) == [postmaster(settings)] != [pid]
+            assert busy.wait(60) != 0
+        finally:
+            busy.kill()
 
 
 def test_a_killed_owner_leaves_nothing_lost(settings: Settings, open_server: Callable[[], EmbeddedPostgres]) -> None:
