@@ -28,12 +28,15 @@ TYPES = (
 )
 """Every ``activity_type``."""
 
+# One statement for any number. Labels have no spaces.
 _INSERT = """
     INSERT INTO datastore.activities (
-        id, timestamp, user_id, object_id, activity_type, data, permission_labels, dataset_id, group_id,
-        hidden)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-            $10 OR EXISTS (SELECT FROM datastore.users WHERE id = $3 AND name = $11))
+        id, timestamp, user_id, object_id, activity_type, data, permission_labels, dataset_id, group_id, hidden)
+    SELECT happened.id, happened.timestamp, $7, happened.object_id, happened.type, happened.data::json,
+           string_to_array(happened.labels, ' '), happened.dataset_id, happened.group_id,
+           $8 OR EXISTS (SELECT FROM datastore.users WHERE id = $7 AND name = $9)
+    FROM unnest($1::text[], $2::timestamp[], $3::text[], $4::text[], $5::text[], $6::text[], $10::text[], $11::text[])
+         AS happened (id, timestamp, object_id, type, data, labels, dataset_id, group_id)
 """
 
 
@@ -59,24 +62,21 @@ async def record(tx: Transaction, activities: Sequence[Activity], user_id: str |
 
     No two of one call have the same time, so that pages by time leave none out.
     """
-    site_user = tx.settings.site_id
-    by_service = user_id is None and tx.author.name == site_user
     now = datetime.now(UTC).replace(tzinfo=None)
-    rows = [
-        (
-            str(uuid.uuid4()),
-            now + timedelta(microseconds=place),
-            user_id or tx.author.id,
-            activity.object_id,
-            activity.type,
-            msgspec.json.encode({**activity.data, "actor": tx.author.name or None}),
-            list(activity.labels),
-            activity.dataset_id,
-            activity.group_id,
-            by_service,
-            site_user,
-        )
-        for place, activity in enumerate(activities)
-    ]
-    await tx.connection.executemany(_INSERT, rows)
-    return [row[0] for row in rows]
+    ids = [str(uuid.uuid4()) for _ in activities]
+    actor = tx.author.name or None
+    await tx.connection.execute(
+        _INSERT,
+        ids,
+        [now + timedelta(microseconds=place) for place in range(len(ids))],
+        [activity.object_id for activity in activities],
+        [activity.type for activity in activities],
+        [msgspec.json.encode({**activity.data, "actor": actor}).decode() for activity in activities],
+        [" ".join(activity.labels) for activity in activities],
+        user_id or tx.author.id,
+        user_id is None and tx.author.name == tx.settings.site_id,
+        tx.settings.site_id,
+        [activity.dataset_id for activity in activities],
+        [activity.group_id for activity in activities],
+    )
+    return ids
