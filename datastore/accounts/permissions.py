@@ -29,6 +29,7 @@ _PERMISSIONS = {
     MEMBER: frozenset({"read", "manage_group"}),
 }
 CAPACITIES = tuple(_PERMISSIONS)
+PUBLIC_LABEL = "public"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,33 @@ def may_read_dataset(actor: Actor, access: DatasetAccess) -> bool:
     if access.owner_org is not None:
         return has_permission(actor, access.owner_org, "read")
     return not actor.limited and actor.id is not None and actor.id == access.creator_user_id
+
+
+def dataset_labels(access: DatasetAccess) -> list[str]:
+    """Who may see a dataset, as labels that can be kept: whoever has one of them in :func:`actor_labels`."""
+    if access.public:
+        return [PUBLIC_LABEL]
+    if access.owner_org is not None:
+        return [f"member-{access.owner_org}", f"collaborator-{access.id}"]
+    creator = [f"creator-{access.creator_user_id}"] if access.creator_user_id is not None else []
+    return [*creator, f"collaborator-{access.id}"]
+
+
+def group_labels(group_id: str, state: str) -> list[str]:
+    """Who may see an organization or group, as labels."""
+    return [PUBLIC_LABEL] if state == "active" else [f"member-{group_id}"]
+
+
+def own_labels(user_id: str) -> list[str]:
+    """The labels of what is a user's own business."""
+    return [f"creator-{user_id}"]
+
+
+def actor_labels(actor: Actor) -> list[str]:
+    """The labels of all that the actor may see. Sysadmins see everything, whatever its labels."""
+    own = own_labels(actor.id) if actor.id is not None and not actor.limited else []
+    members = [f"member-{group_id}" for group_id in actor.roles if has_permission(actor, group_id, "read")]
+    return [PUBLIC_LABEL, *own, *members, *(f"collaborator-{dataset_id}" for dataset_id in actor.collaborations)]
 
 
 def may_update_dataset(actor: Actor, access: DatasetAccess, settings: Settings) -> bool:

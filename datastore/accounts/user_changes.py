@@ -18,13 +18,13 @@ from datastore.accounts.passwords import hash_password
 from datastore.accounts.permissions import may_act_for_user, refusal
 from datastore.accounts.tokens import revoke_all, token_hash
 from datastore.accounts.user_fields import Editor, check_changes
-from datastore.accounts.users import NewUser, User, create_user, find_user, taken_messages
+from datastore.accounts.users import NewUser, User, create_user, find_user, record_user, taken_messages
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
 
 _LOCK = """
-    SELECT id, reset_key_hash, reset_key_expires FROM datastore.users
+    SELECT id, state, reset_key_hash, reset_key_expires FROM datastore.users
     WHERE id = $1 OR name = $1 ORDER BY id = $1 DESC LIMIT 1
     FOR NO KEY UPDATE
 """
@@ -39,6 +39,7 @@ _UPDATE = """
 _DELETE = "UPDATE datastore.users SET state = 'deleted', reset_key_hash = NULL WHERE id = $1"
 _LEAVE = "DELETE FROM datastore.members WHERE table_name = 'user' AND table_id = $1"
 _STOP = "DELETE FROM datastore.collaborators WHERE user_id = $1"
+_UNFOLLOW = "DELETE FROM datastore.followers WHERE $1 IN (follower_id, object_id)"
 _SET_KEY = "UPDATE datastore.users SET reset_key_hash = $2, reset_key_expires = $3 WHERE id = $1"
 _NOT_A_NAME = re.compile(r"[^a-z0-9_-]")
 
@@ -63,6 +64,7 @@ async def update_user(tx: Transaction, actor: Actor, id_or_name: str, data: Mapp
         user = msgspec.structs.replace(user, password_hash=await hash_password(password))
     if user != stored:
         await _store(tx, user)
+        await record_user(tx, "changed user", user.id, by=user.id if by_key else None)
     if by_key:
         await tx.connection.execute(_SET_KEY, user.id, None, None)
     return user
@@ -97,9 +99,11 @@ async def delete_user(tx: Transaction, id_or_name: str) -> str:
     if row is None:
         raise NotFound("User")
     user_id: str = row["id"]
-    for statement in (_DELETE, _LEAVE, _STOP):
+    for statement in (_DELETE, _LEAVE, _STOP, _UNFOLLOW):
         await tx.connection.execute(statement, user_id)
     await revoke_all(tx, user_id)
+    if row["state"] != "deleted":
+        await record_user(tx, "changed user", user_id)
     return user_id
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from datastore.accounts.activities import Activity, record
 from datastore.accounts.images import image_display_url
+from datastore.accounts.permissions import PUBLIC_LABEL
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
 from datastore.postgres.patterns import containing
@@ -177,7 +179,16 @@ async def create_user(tx: Transaction, user: NewUser) -> str:
             user.state,
             datetime.now(UTC).replace(tzinfo=None),
         )
+    await record_user(tx, "new user", user_id, by=user_id)
     return user_id
+
+
+async def record_user(tx: Transaction, activity_type: str, user_id: str, by: str | None = None) -> None:
+    """Write down what happened to the user, as done by the transaction's author unless ``by`` names somebody."""
+    user = await find_user(tx.connection, user_id)
+    if user is not None:
+        data = {"user": show_user(user, tx.author.site_url)}
+        await record(tx, [Activity(activity_type, user_id, data, [PUBLIC_LABEL])], by)
 
 
 def show_user(user: User, site_url: str, private_details: bool = False) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The operations by their public names. Importing this package registers all of them."""
 
 from datastore.actions import (  # noqa: F401
+    activity,
     config_options,
     datasets,
     datasets_many,

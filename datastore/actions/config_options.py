@@ -51,4 +51,4 @@ async def config_option_update(call: Call, parameters: ConfigOptionUpdate) -> di
     async def work(tx: Transaction) -> dict[str, str]:
         return await update_options(tx, parameters.sent())
 
-    return await call.services.database.write(work)
+    return await call.write(work)

@@ -70,7 +70,7 @@ async def package_create(call: Call, parameters: PackageCreate) -> dict[str, Any
     async def work(tx: Transaction) -> Dataset:
         return await create_dataset(tx, call.actor, call.settings, parameters.sent())
 
-    return _written(call, await call.services.database.write(work, call.actor.name))
+    return _written(call, await call.write(work))
 
 
 @action(PackageShow, get=True)
@@ -91,7 +91,7 @@ async def package_update(call: Call, parameters: PackageUpdate) -> dict[str, Any
     async def work(tx: Transaction) -> Dataset:
         return await update_dataset(tx, call.actor, call.settings, key, parameters.sent(), merge=False)
 
-    return _written(call, await call.services.database.write(work, call.actor.name))
+    return _written(call, await call.write(work))
 
 
 @action(PackagePatch)
@@ -103,7 +103,7 @@ async def package_patch(call: Call, parameters: PackagePatch) -> dict[str, Any]:
         sent = parameters.sent()
         return await update_dataset(tx, call.actor, call.settings, parameters.id, sent, merge=True)
 
-    return _written(call, await call.services.database.write(work, call.actor.name))
+    return _written(call, await call.write(work))
 
 
 @action(PackageDelete)
@@ -114,7 +114,7 @@ async def package_delete(call: Call, parameters: PackageDelete) -> None:
     async def work(tx: Transaction) -> str:
         return await delete_dataset(tx, call.actor, call.settings, parameters.id)
 
-    call.changed_entities["packages"] = [await call.services.database.write(work, call.actor.name)]
+    call.changed_entities["packages"] = [await call.write(work)]
 
 
 @action(PackageList, get=True)

@@ -77,7 +77,7 @@ async def package_resource_reorder(call: Call, parameters: PackageResourceReorde
         access, after = await reorder_resources(tx, call.actor, call.settings, parameters.id, order)
         return access.id, after
 
-    dataset_id, order = await call.services.database.write(work)
+    dataset_id, order = await call.write(work)
     call.changed_entities["packages"] = [dataset_id]
     return {"id": parameters.id, "order": order}
 
@@ -92,7 +92,7 @@ async def package_owner_org_update(call: Call, parameters: PackageOwnerOrgUpdate
         dataset = await update_dataset(tx, call.actor, call.settings, parameters.id, data, merge=True)
         return dataset.id
 
-    call.changed_entities["packages"] = [await call.services.database.write(work)]
+    call.changed_entities["packages"] = [await call.write(work)]
 
 
 @action(DatasetPurge)
@@ -103,7 +103,7 @@ async def dataset_purge(call: Call, parameters: DatasetPurge) -> None:
     async def work(tx: Transaction) -> str:
         return await purge_dataset(tx, parameters.id)
 
-    call.changed_entities["packages"] = [await call.services.database.write(work)]
+    call.changed_entities["packages"] = [await call.write(work)]
 
 
 @action(BulkUpdate)
@@ -135,4 +135,4 @@ async def _update_many(
     async def work(tx: Transaction) -> list[str]:
         return await update_many(tx, call.actor, parameters.org_id, keys, operation, private=private, state=state)
 
-    call.changed_entities["packages"] = await call.services.database.write(work)
+    call.changed_entities["packages"] = await call.write(work)

@@ -55,7 +55,7 @@ async def package_revise(call: Call, parameters: PackageRevise) -> dict[str, Any
     async def work(tx: Transaction) -> Dataset:
         return await revise_dataset(tx, call.actor, call.settings, call.site_url, revision)
 
-    dataset = await call.services.database.write(work)
+    dataset = await call.write(work)
     call.changed_entities["packages"] = [dataset.id]
     return {"package": filtered(show_dataset(dataset, call.site_url, actor=call.actor), include)}
 

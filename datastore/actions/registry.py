@@ -21,9 +21,11 @@ from datastore.actions.freshness import Freshness
 from datastore.actions.parameters import Parameters, validate
 from datastore.actions.scopes import check_scope
 from datastore.actions.services import Services
+from datastore.postgres.database import Author, Transaction
 from datastore.settings import Settings
 
 Model = TypeVar("Model", bound=Parameters)
+Result = TypeVar("Result")
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 """JSON text of a result, as bytes; numbers keep their digits."""
@@ -63,6 +65,11 @@ class Call:
     def settings(self) -> Settings:
         """The settings of the service."""
         return self.services.settings
+
+    async def write(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        """:meth:`Database.write` on behalf of the actor."""
+        author = Author(self.actor.id, self.actor.name, self.site_url)
+        return await self.services.database.write(work, author)
 
 
 Function = Callable[[Call, Any], Awaitable[Any]]

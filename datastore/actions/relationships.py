@@ -69,7 +69,7 @@ async def package_relationship_delete(call: Call, parameters: Relationship) -> N
     async def work(tx: Transaction) -> None:
         await delete_relationship(tx, call.actor, parameters.sent())
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 @action(PackageRelationshipsList, get=True)
@@ -97,4 +97,4 @@ async def _save(call: Call, parameters: CommentedRelationship, operation: str, *
     async def work(tx: Transaction) -> dict[str, Any]:
         return await save_relationship(tx, call.actor, parameters.sent(), must_exist=must_exist)
 
-    return await call.services.database.write(work)
+    return await call.write(work)

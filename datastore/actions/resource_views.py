@@ -103,7 +103,7 @@ async def resource_view_create(call: Call, parameters: ResourceViewCreate) -> di
     async def work(tx: Transaction) -> View:
         return await create_view(tx, call.actor, parameters.resource_id, parameters.sent())
 
-    return show_view(await call.services.database.write(work))
+    return show_view(await call.write(work))
 
 
 @action(ResourceViewUpdate)
@@ -114,7 +114,7 @@ async def resource_view_update(call: Call, parameters: ResourceViewUpdate) -> di
     async def work(tx: Transaction) -> View:
         return await update_view(tx, call.actor, parameters.id, parameters.sent())
 
-    return show_view(await call.services.database.write(work))
+    return show_view(await call.write(work))
 
 
 @action(ResourceViewKey)
@@ -125,7 +125,7 @@ async def resource_view_delete(call: Call, parameters: ResourceViewKey) -> dict[
     async def work(tx: Transaction) -> View:
         return await delete_view(tx, call.actor, parameters.id)
 
-    return {"resource_id": (await call.services.database.write(work)).resource_id}
+    return {"resource_id": (await call.write(work)).resource_id}
 
 
 @action(ResourceViewKey, get=True)
@@ -152,7 +152,7 @@ async def resource_view_reorder(call: Call, parameters: ResourceViewReorder) -> 
     async def work(tx: Transaction) -> list[str]:
         return await reorder_views(tx, call.actor, parameters.id, parameters.order or [])
 
-    return {"id": parameters.id, "order": await call.services.database.write(work)}
+    return {"id": parameters.id, "order": await call.write(work)}
 
 
 @action(ResourceViewClear)
@@ -163,7 +163,7 @@ async def resource_view_clear(call: Call, parameters: ResourceViewClear) -> None
     async def work(tx: Transaction) -> None:
         await clear_views(tx, parameters.view_types or [])
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 @action(ResourceDefaultViews)
@@ -179,7 +179,7 @@ async def resource_create_default_resource_views(call: Call, parameters: Resourc
         resource, _ = await find_resource(tx.connection, resource_id)
         return await _add(tx, [resource], parameters.create_datastore_views)
 
-    return [show_view(view) for view in await call.services.database.write(work)]
+    return [show_view(view) for view in await call.write(work)]
 
 
 @action(PackageDefaultViews)
@@ -194,7 +194,7 @@ async def package_create_default_resource_views(call: Call, parameters: PackageD
         dataset = await load_dataset(tx.connection, access.id)
         return await _add(tx, dataset.resources, parameters.create_datastore_views)
 
-    return [show_view(view) for view in await call.services.database.write(work)]
+    return [show_view(view) for view in await call.write(work)]
 
 
 async def _add(tx: Transaction, resources: Sequence[Resource], table_views: bool) -> list[View]:

@@ -55,7 +55,7 @@ async def resource_create(call: Call, parameters: ResourceCreate) -> dict[str, A
     async def work(tx: Transaction) -> dict[str, Any]:
         return await create_resource(tx, call.actor, call.settings, call.site_url, parameters.sent())
 
-    return _written(call, await call.services.database.write(work, call.actor.name))
+    return _written(call, await call.write(work))
 
 
 @action(ResourceShow, get=True)
@@ -86,7 +86,7 @@ async def resource_delete(call: Call, parameters: ResourceDelete) -> None:
     async def work(tx: Transaction) -> str:
         return (await delete_resource(tx, call.actor, call.settings, parameters.id)).id
 
-    call.changed_entities["packages"] = [await call.services.database.write(work, call.actor.name)]
+    call.changed_entities["packages"] = [await call.write(work)]
 
 
 async def _update(
@@ -99,7 +99,7 @@ async def _update(
             tx, call.actor, call.settings, call.site_url, resource_id, parameters.sent(), merge=merge
         )
 
-    return _written(call, await call.services.database.write(work, call.actor.name))
+    return _written(call, await call.write(work))
 
 
 def _written(call: Call, shown: dict[str, Any]) -> dict[str, Any]:

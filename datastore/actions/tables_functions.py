@@ -215,21 +215,21 @@ async def datastore_function_create(call: Call, parameters: DatastoreFunctionCre
             tx, parameters.name, parameters.definition, parameters.arguments, result, parameters.or_replace
         )
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 @action(DatastoreFunctionDelete)
 async def datastore_function_delete(call: Call, parameters: DatastoreFunctionDelete) -> None:
     """Delete a function that no trigger uses. Sysadmins only."""
     require_sysadmin(call.actor, "datastore_function_delete")
-    await call.services.database.write(lambda tx: functions.delete_function(tx, parameters.name, parameters.if_exists))
+    await call.write(lambda tx: functions.delete_function(tx, parameters.name, parameters.if_exists))
 
 
 @action(DatastoreSequenceCreate)
 async def datastore_sequence_create(call: Call, parameters: DatastoreSequenceCreate) -> None:
     """Make a sequence, from which functions take numbers by `nextval('name')`. Sysadmins only."""
     require_sysadmin(call.actor, "datastore_sequence_create")
-    await call.services.database.write(
+    await call.write(
         lambda tx: sequences.create_sequence(tx, parameters.name, parameters.if_not_exists, parameters.last_value)
     )
 
@@ -238,14 +238,14 @@ async def datastore_sequence_create(call: Call, parameters: DatastoreSequenceCre
 async def datastore_sequence_delete(call: Call, parameters: DatastoreSequenceDelete) -> None:
     """Delete a sequence. Sysadmins only."""
     require_sysadmin(call.actor, "datastore_sequence_delete")
-    await call.services.database.write(lambda tx: sequences.delete_sequence(tx, parameters.name, parameters.if_exists))
+    await call.write(lambda tx: sequences.delete_sequence(tx, parameters.name, parameters.if_exists))
 
 
 @action(DatastoreSequenceNext)
 async def datastore_sequence_next(call: Call, parameters: DatastoreSequenceNext) -> int:
     """Take the next number of a sequence. Sysadmins only."""
     require_sysadmin(call.actor, "datastore_sequence_next")
-    return await call.services.database.write(lambda tx: sequences.next_value(tx, parameters.name))
+    return await call.write(lambda tx: sequences.next_value(tx, parameters.name))
 
 
 @action(DatastoreRunTriggers)
@@ -257,7 +257,7 @@ async def datastore_run_triggers(call: Call, parameters: DatastoreRunTriggers) -
     require_sysadmin(call.actor, "datastore_run_triggers")
 
     async def work(table: TableSchema) -> int:
-        return await call.services.database.write(lambda tx: triggers.run_triggers(tx, table), call.actor.name)
+        return await call.write(lambda tx: triggers.run_triggers(tx, table))
 
     rows = await writable(call, parameters.resource_id, True, "datastore_run_triggers", work)
     call.services.maintenance.touch(parameters.resource_id)

@@ -77,7 +77,7 @@ async def datastore_trigger_install(call: Call, parameters: DatastoreTriggerInst
     Sysadmins only. datastore_function_delete removes it.
     """
     require_sysadmin(call.actor, "datastore_trigger_install")
-    await call.services.database.write(lambda tx: library.install(tx, parameters.name))
+    await call.write(lambda tx: library.install(tx, parameters.name))
 
 
 @action(DatastoreHistoryCreate)
@@ -97,7 +97,7 @@ async def datastore_history_create(call: Call, parameters: DatastoreHistoryCreat
                 raise ValidationError({"resource_id": ["The table has just been deleted"]})
             return await _create_history(tx, call, source, parameters.name)
 
-        return await call.services.database.write(transaction, call.actor.name)
+        return await call.write(transaction)
 
     # The table of a file may have one as well: what its owner may not do by hand is recorded too.
     return await writable(call, parameters.resource_id, True, "datastore_history_create", work)
@@ -138,6 +138,6 @@ async def datastore_history_delete(call: Call, parameters: DatastoreHistoryDelet
                 raise ValidationError({"resource_id": ["The table has no history"]})
             await history.detach(tx, source)
 
-        await call.services.database.write(transaction, call.actor.name)
+        await call.write(transaction)
 
     await writable(call, parameters.resource_id, True, "datastore_history_delete", work)

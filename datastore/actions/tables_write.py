@@ -194,7 +194,7 @@ async def datastore_create(call: Call, parameters: DatastoreCreate) -> RawJson:
         return resource_id
 
     try:
-        resource_id = await call.services.database.write(work, call.actor.name)
+        resource_id = await call.write(work)
     except ValidationError as error:
         if creation.table is None or parameters.records is None:
             raise
@@ -310,7 +310,7 @@ async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
             return written
 
         try:
-            return await call.services.database.write(transaction, call.actor.name)
+            return await call.write(transaction)
         except _DryRunDone as done:
             return done.written
         except ValidationError as error:
@@ -350,7 +350,7 @@ async def datastore_delete(call: Call, parameters: DatastoreDelete) -> RawJson:
             await define.drop_table(tx, table.resource_id)
             await set_datastore_active(tx, table.resource_id, active=False, touch=False)
 
-        await call.services.database.write(transaction, call.actor.name)
+        await call.write(transaction)
 
     await writable(call, parameters.resource_id, parameters.force, "datastore_delete", work)
     result: dict[str, Any] = {"resource_id": parameters.resource_id}
@@ -373,7 +373,7 @@ async def _delete_records(
             limit = call.settings.search_rows_max
             return (await write.delete(tx, table, filters, parameters.include_deleted_records, limit)).records
 
-        return await call.services.database.write(transaction, call.actor.name)
+        return await call.write(transaction)
 
     deleted = await writable(call, parameters.resource_id, parameters.force, action_name, work)
     text = encode({"resource_id": parameters.resource_id, "filters": filters})

@@ -86,7 +86,7 @@ async def task_status_update(call: Call, parameters: TaskStatusUpdate) -> dict[s
         except ValidationError as error:
             raise ValidationError(error.fields["data"][0] if "data" in error.fields else error.fields) from None
 
-    return show_task_status(await call.services.database.write(work))
+    return show_task_status(await call.write(work))
 
 
 @action(TaskStatusUpdateMany)
@@ -98,7 +98,7 @@ async def task_status_update_many(call: Call, parameters: TaskStatusUpdateMany) 
     async def work(tx: Transaction) -> list[TaskStatus]:
         return await save_task_statuses(tx, items)
 
-    return {"results": [show_task_status(status) for status in await call.services.database.write(work)]}
+    return {"results": [show_task_status(status) for status in await call.write(work)]}
 
 
 @action(TaskStatusDelete)
@@ -109,7 +109,7 @@ async def task_status_delete(call: Call, parameters: TaskStatusDelete) -> None:
     async def work(tx: Transaction) -> None:
         await delete_task_status(tx, parameters.id)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 async def _require_entity(call: Call, status: TaskStatus) -> None:

@@ -65,7 +65,7 @@ async def term_translation_update(call: Call, parameters: TermTranslationUpdate)
         except ValidationError as error:
             raise ValidationError(error.fields["data"][0]) from None
 
-    return await call.services.database.write(work)
+    return await call.write(work)
 
 
 @action(TermTranslationUpdateMany)
@@ -77,4 +77,4 @@ async def term_translation_update_many(call: Call, parameters: TermTranslationUp
     async def work(tx: Transaction) -> int:
         return len(await save_translations(tx, items))
 
-    return {"success": f"{await call.services.database.write(work)} rows updated"}
+    return {"success": f"{await call.write(work)} rows updated"}

@@ -85,7 +85,7 @@ async def vocabulary_create(call: Call, parameters: VocabularyCreate) -> dict[st
     async def work(tx: Transaction) -> Vocabulary:
         return await create_vocabulary(tx, parameters.sent())
 
-    return show_vocabulary(await call.services.database.write(work))
+    return show_vocabulary(await call.write(work))
 
 
 @action(VocabularyUpdate)
@@ -96,7 +96,7 @@ async def vocabulary_update(call: Call, parameters: VocabularyUpdate) -> dict[st
     async def work(tx: Transaction) -> Vocabulary:
         return await update_vocabulary(tx, parameters.id, parameters.sent())
 
-    return show_vocabulary(await call.services.database.write(work))
+    return show_vocabulary(await call.write(work))
 
 
 @action(VocabularyKey)
@@ -107,7 +107,7 @@ async def vocabulary_delete(call: Call, parameters: VocabularyKey) -> None:
     async def work(tx: Transaction) -> None:
         await delete_vocabulary(tx, parameters.id)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 @action(TagCreate)
@@ -118,7 +118,7 @@ async def tag_create(call: Call, parameters: TagCreate) -> dict[str, Any]:
     async def work(tx: Transaction) -> Tag:
         return await create_tag(tx, parameters.name, parameters.vocabulary_id)
 
-    return show_tag(await call.services.database.write(work))
+    return show_tag(await call.write(work))
 
 
 @action(TagDelete)
@@ -129,4 +129,4 @@ async def tag_delete(call: Call, parameters: TagDelete) -> None:
     async def work(tx: Transaction) -> None:
         await delete_tag(tx, parameters.id, parameters.vocabulary_id)
 
-    await call.services.database.write(work)
+    await call.write(work)

@@ -189,6 +189,14 @@ async def lock_accesses(tx: Transaction, ids: Sequence[str]) -> list[DatasetAcce
     return [DatasetAccess(*row) for row in await tx.connection.fetch(f"{_ACCESS} FOR NO KEY UPDATE", ids)]
 
 
+async def find_access(connection: asyncpg.Connection | asyncpg.Pool, id_or_name: str) -> DatasetAccess:
+    """Who may see and change the dataset of that id or name, in any state. Raises :class:`NotFound`."""
+    row = await connection.fetchrow(_ACCESS, [await dataset_id(connection, id_or_name)])
+    if row is None:
+        raise NotFound("Dataset")
+    return DatasetAccess(*row)
+
+
 async def load_access(tx: Transaction, ids: Sequence[str]) -> list[DatasetAccess]:
     """Who may see and change these datasets; unknown ids are left out."""
     return [DatasetAccess(*row) for row in await tx.connection.fetch(_ACCESS, ids)]

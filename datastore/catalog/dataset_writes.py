@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from datastore.accounts.actor import CACHE_KIND as ACTOR_KIND
 from datastore.accounts.permissions import DatasetAccess
+from datastore.catalog.activity.record import record_datasets
 from datastore.postgres.database import Transaction
 from datastore.tables.schema import CACHE_KIND
 from datastore.tables.visibility import set_public
@@ -25,7 +26,7 @@ class Written:
 
 
 async def finish(tx: Transaction, writes: Sequence[Written]) -> None:
-    """Bring grants and caches up to date with the written datasets, whose rows are locked."""
+    """Bring grants and caches up to date with the written datasets, whose rows are locked, and record what happened."""
     for public in (True, False):
         changed = [
             write.after.id
@@ -34,6 +35,7 @@ async def finish(tx: Transaction, writes: Sequence[Written]) -> None:
         ]
         if changed:
             await set_public(tx, changed, public)
+    tx.gather(record_datasets, [(write.before, write.after) for write in writes])
     for write in writes:
         if write.before is not None and write.before != write.after:
             tx.changed(CACHE_KIND, write.before.id)

@@ -17,6 +17,8 @@ _DELETE = (
     WHERE entity_id = $1 OR entity_id IN (SELECT id FROM datastore.resources WHERE dataset_id = $1)
     """,
     "DELETE FROM datastore.members WHERE table_name = 'package' AND table_id = $1",
+    "DELETE FROM datastore.activities WHERE dataset_id = $1",
+    "DELETE FROM datastore.followers WHERE object_id = $1",
     "DELETE FROM datastore.resources WHERE dataset_id = $1",
     "DELETE FROM datastore.datasets WHERE id = $1",
 )

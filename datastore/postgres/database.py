@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -24,6 +24,7 @@ from datastore.postgres.roles import role_password
 from datastore.settings import Settings
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 _RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 8
 
@@ -39,23 +40,47 @@ CONNECTION_LOST = (
 """What asyncpg raises when the server cannot be reached or has gone away."""
 
 
+@dataclass(frozen=True, slots=True)
+class Author:
+    """On whose behalf a transaction writes."""
+
+    id: str | None = None
+    """The user; None for the anonymous visitor and for the service itself."""
+    name: str = ""
+    site_url: str = ""
+    """Base of the addresses in what is kept of the written objects."""
+
+
+NOBODY = Author()
+
+
 @dataclass
 class Transaction:
     """One write transaction of the owner: all writing functions of the engine and the catalog take it."""
 
     connection: asyncpg.Connection
     settings: Settings
-    actor: str = ""
-    """The name of who acts, for functions of triggers."""
+    author: Author = NOBODY
     runs_functions: bool = False
     """Functions that others wrote run in it: the session is cleaned afterwards."""
     changes: list[tuple[str, str]] = field(default_factory=list)
     last_words: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    gathered: dict[Callable[[Transaction, list[Any]], Awaitable[None]], list[Any]] = field(default_factory=dict)
+
+    @property
+    def actor(self) -> str:
+        """The name of who acts, for functions of triggers."""
+        return self.author.name
 
     def changed(self, kind: str, key: str) -> None:
         """Every worker drops ``key`` from its caches of ``kind`` when this transaction commits."""
         if (kind, key) not in self.changes:
             self.changes.append((kind, key))
+
+    def gather(self, work: Callable[[Transaction, list[Item]], Awaitable[None]], items: Sequence[Item]) -> None:
+        """Run ``work`` once before COMMIT, with all the items that this transaction gathered for it, in order."""
+        if items:
+            self.gathered.setdefault(work, []).extend(items)
 
     def before_commit(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run ``work`` after everything else, just before COMMIT: for row locks that must be held for a moment only."""
@@ -141,16 +166,16 @@ class Database:
         await self.notifications.stop()
         await asyncio.gather(self.owner.close(), self.reader.close(), self.public.close())
 
-    async def write(self, work: Callable[[Transaction], Awaitable[Result]], actor: str = "") -> Result:
+    async def write(self, work: Callable[[Transaction], Awaitable[Result]], author: Author = NOBODY) -> Result:
         """Run ``work`` in a transaction of the owner, again after a deadlock or serialization failure.
 
         All or nothing: whatever ``work`` raises rolls back. Messages about changes go out with the commit, and this
         worker's caches have dropped them before this returns. ``work`` must be safe to run more than once.
-        ``actor`` is the name that functions of triggers are told.
+        Activities and the functions of triggers are told the ``author``.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._write_once(work, actor)
+                return await self._write_once(work, author)
             except (*_RETRIED, asyncpg.InternalServerError) as error:
                 # What PostgreSQL says to DDL on a table whose index another session is just building.
                 if isinstance(error, asyncpg.InternalServerError) and "concurrently" not in str(error):
@@ -160,9 +185,9 @@ class Database:
                 await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 -- jitter, not a secret
         raise AssertionError("unreachable")
 
-    async def _write_once(self, work: Callable[[Transaction], Awaitable[Result]], actor: str) -> Result:
+    async def _write_once(self, work: Callable[[Transaction], Awaitable[Result]], author: Author) -> Result:
         async with self.owner.acquire() as connection:
-            transaction = Transaction(connection, self.settings, actor)
+            transaction = Transaction(connection, self.settings, author)
             try:
                 async with connection.transaction():
                     result = await _run(transaction, work)
@@ -183,6 +208,8 @@ async def _run(transaction: Transaction, work: Callable[[Transaction], Awaitable
         if connection.is_closed():
             raise ConnectionError("lost in the middle of a COPY") from error
         raise
+    for gathering, items in transaction.gathered.items():
+        await gathering(transaction, items)
     for last in transaction.last_words:
         await last()
     if transaction.changes:

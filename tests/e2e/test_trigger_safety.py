@@ -11,7 +11,7 @@ import pytest
 
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
-from datastore.postgres.database import Database, Transaction
+from datastore.postgres.database import Author, Database, Transaction
 from datastore.postgres.quoting import identifier
 from datastore.tables.schema import Trigger, load
 from datastore.tables.triggers import announce, set_triggers
@@ -199,9 +199,9 @@ async def test_nothing_remains_in_the_session(
     process = await alone.owner.fetchval("SELECT pg_backend_pid()")
     if "EXCEPTION" in end:
         with pytest.raises(asyncpg.RaiseError, match=r"^no$"):
-            await alone.write(write, "ada")
+            await alone.write(write, Author(name="ada"))
     else:
-        await alone.write(write, "ada")
+        await alone.write(write, Author(name="ada"))
     assert dict(await alone.owner.fetchrow(_SESSION)) == before
     assert before["no_actor"]
     assert await alone.owner.fetchval("SELECT pg_backend_pid()") == process

@@ -71,7 +71,7 @@ async def package_collaborator_create(call: Call, parameters: PackageCollaborato
         problems.raise_if_any()
         return await set_collaborator(tx, dataset_id, user_id, wanted)
 
-    return await call.services.database.write(work)
+    return await call.write(work)
 
 
 @action(PackageCollaboratorDelete)
@@ -84,7 +84,7 @@ async def package_collaborator_delete(call: Call, parameters: PackageCollaborato
         if not await remove_collaborator(tx, dataset_id, user_id):
             raise NotFound(f"User {parameters.user_id} is not a collaborator on this package")
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 @action(PackageCollaboratorList, get=True)

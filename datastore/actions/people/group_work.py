@@ -43,7 +43,7 @@ async def create(call: Call, parameters: NewGroup, is_organization: bool, action
     async def work(tx: Transaction) -> str:
         return await create_group(tx, call.actor, parameters.sent(), is_organization)
 
-    return await _shown(call, await call.services.database.write(work), is_organization)
+    return await _shown(call, await call.write(work), is_organization)
 
 
 async def change(
@@ -57,7 +57,7 @@ async def change(
         require_permission(call.actor, stored.id, "update", action_name)
         return await update_group(tx, call.actor, call.settings, stored, parameters.sent(), merge=merge)
 
-    group = await call.services.database.write(work)
+    group = await call.write(work)
     return await _shown(call, group.id, group.is_organization)
 
 
@@ -71,7 +71,7 @@ async def delete(call: Call, id_or_name: str, is_organization: bool, action_name
             raise refusal(call.actor, action_name, f"{stored.kind.lower()} {stored.id}")
         await delete_group(tx, call.actor, call.settings, stored)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 async def purge(call: Call, id_or_name: str, is_organization: bool, action_name: str) -> None:
@@ -84,7 +84,7 @@ async def purge(call: Call, id_or_name: str, is_organization: bool, action_name:
         stored = await lock_group(tx, id_or_name, is_organization, purge=True)
         await purge_group(tx, call.actor, call.settings, stored)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 async def readable(call: Call, id_or_name: str, is_organization: bool, action_name: str) -> Group:

@@ -64,7 +64,7 @@ async def user_invite(call: Call, parameters: UserInvite) -> dict[str, Any]:
         title = group.title or group.name
         return await find_user(tx.connection, user_id), await new_reset_key(tx, user_id)
 
-    user, key = await call.services.database.write(work)
+    user, key = await call.write(work)
     if user is None:
         raise NotFound("User")
     # Never by the address of a request that anybody made up: the link goes to somebody else.

@@ -109,7 +109,7 @@ async def member_create(call: Call, parameters: MemberCreate) -> dict[str, Any]:
         group = await lock_group(tx, parameters.id, None)
         return await add_member(tx, call.actor, group, object_type, parameters.object, parameters.capacity)
 
-    return await call.services.database.write(work)
+    return await call.write(work)
 
 
 @action(MemberDelete)
@@ -122,7 +122,7 @@ async def member_delete(call: Call, parameters: MemberDelete) -> None:
         group = await lock_group(tx, parameters.id, None)
         await remove_member(tx, call.actor, group, object_type, parameters.object)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 @action(MemberList, get=True)
@@ -180,7 +180,7 @@ async def _add(call: Call, parameters: _NewUser, is_organization: bool, action_n
             raise ValidationError({"message": f"User {parameters.username} does not exist."})
         return await add_user(tx, call.actor, group, user, parameters.role, "role")
 
-    return await call.services.database.write(work)
+    return await call.write(work)
 
 
 async def _remove(call: Call, parameters: _User, is_organization: bool, action_name: str) -> None:
@@ -191,7 +191,7 @@ async def _remove(call: Call, parameters: _User, is_organization: bool, action_n
         require_permission(call.actor, group.id, "membership", action_name)
         await remove_member(tx, call.actor, group, "user", parameters.username)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 async def _find_either(call: Call, id_or_name: str) -> Group:

@@ -63,7 +63,7 @@ async def api_token_create(call: Call, parameters: ApiTokenCreate) -> dict[str, 
     async def work(tx: Transaction) -> tuple[str, str]:
         return await create_token(tx, user.id, parameters.name, expires_at, scope)
 
-    token, token_id = await call.services.database.write(work)
+    token, token_id = await call.write(work)
     shown: dict[str, Any] = {"token": token, "id": token_id}
     if expires_at is not None:
         shown["expire_api_token"] = {"exp": expires_at.isoformat()}
@@ -95,7 +95,7 @@ async def api_token_revoke(call: Call, parameters: ApiTokenRevoke) -> None:
     async def work(tx: Transaction) -> None:
         await revoke_token(tx, token_id)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 async def _scope(call: Call, parameters: ApiTokenCreate) -> Scope:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from datastore.accounts.followers import count_followers
 from datastore.accounts.passwords import hash_password
 from datastore.accounts.permissions import (
     may_act_for_user,
@@ -148,7 +149,7 @@ async def user_create(call: Call, parameters: UserCreate) -> dict[str, Any]:
             secrets["apikey"] = await create_legacy_key(tx, user_id)
         return await find_user(tx.connection, user_id), secrets
 
-    user, secrets = await call.services.database.write(work)
+    user, secrets = await call.write(work)
     if user is None:
         raise NotFound("User")
     return {**show_user(user, call.site_url, private_details=True), **secrets}
@@ -176,7 +177,7 @@ async def user_delete(call: Call, parameters: UserDelete) -> None:
     async def work(tx: Transaction) -> None:
         await delete_user(tx, parameters.id)
 
-    await call.services.database.write(work)
+    await call.write(work)
 
 
 @action(UserShow, get=True)
@@ -186,19 +187,15 @@ async def user_show(call: Call, parameters: UserShow) -> dict[str, Any]:
     key = parameters.id or actor.id
     if key is None:
         raise NotFound("User")
-    if not may_see_users(actor, call.settings):
-        raise refusal(actor, "user_show", "this site")
     pool = call.services.database.owner
-    user = await find_user(pool, key)
-    if user is None or (user.state == "deleted" and not actor.sysadmin):
-        raise NotFound("User")
+    user = await readable_user(call, key, "user_show")
     shown = show_user(user, call.site_url, private_details=may_act_for_user(actor, user.id))
     if parameters.include_password_hash and actor.sysadmin:
         shown["password_hash"] = user.password_hash
     if parameters.include_plugin_extras and actor.sysadmin:
         shown["plugin_extras"] = user.plugin_extras
     if parameters.include_num_followers:
-        shown["num_followers"] = 0
+        shown["num_followers"] = await count_followers(pool, user.id)
     if parameters.include_datasets:
         datasets = await datasets_of_creator(pool, actor, user.id, _SHOWN_DATASETS)
         shown["datasets"] = [show_dataset(dataset, call.site_url) for dataset in datasets]
@@ -248,7 +245,7 @@ async def get_site_user(call: Call, _parameters: GetSiteUser) -> dict[str, Any]:
     require_login(call.actor, "get_site_user")
     if not call.actor.sysadmin:
         raise refusal(call.actor, "get_site_user", "this site")
-    user = await call.services.database.write(site_user)
+    user = await call.write(site_user)
     return {"id": user.id, "name": user.name, "apikey": None}
 
 
@@ -265,8 +262,18 @@ async def user_generate_apikey(call: Call, parameters: UserGenerateApikey) -> di
     async def work(tx: Transaction) -> str:
         return await create_legacy_key(tx, user.id)
 
-    key = await call.services.database.write(work)
+    key = await call.write(work)
     return {**show_user(user, call.site_url, private_details=True), "apikey": key}
+
+
+async def readable_user(call: Call, id_or_name: str, action_name: str) -> User:
+    """A user whom the actor may see. Raises :class:`NotFound` and :class:`NotAuthorized`."""
+    if not may_see_users(call.actor, call.settings):
+        raise refusal(call.actor, action_name, "this site")
+    user = await find_user(call.services.database.owner, id_or_name)
+    if user is None or (user.state == "deleted" and not call.actor.sysadmin):
+        raise NotFound("User")
+    return user
 
 
 async def own_account(call: Call, id_or_name: str, action_name: str) -> User:
@@ -290,4 +297,4 @@ async def _update(call: Call, parameters: _Changes, action_name: str, *, merge: 
     async def work(tx: Transaction) -> User:
         return await update_user(tx, call.actor, parameters.id, parameters.sent(), merge=merge)
 
-    return show_user(await call.services.database.write(work), call.site_url, private_details=True)
+    return show_user(await call.write(work), call.site_url, private_details=True)

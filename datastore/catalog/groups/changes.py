@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import orjson
 
+from datastore.accounts.activities import Activity, record
 from datastore.accounts.actor import CACHE_KIND, Actor
 from datastore.accounts.members import capacity, roles_change, set_users
-from datastore.accounts.permissions import ADMIN, MEMBER, may_delete_group, refusal
+from datastore.accounts.permissions import ADMIN, MEMBER, group_labels, may_delete_group, refusal
 from datastore.accounts.user_fields import picture
 from datastore.accounts.users import find_user
 from datastore.catalog import dates
@@ -19,7 +20,7 @@ from datastore.catalog.dataset_fields import check_extras
 from datastore.catalog.datasets import update_dataset
 from datastore.catalog.groups.packages import check_packages, set_packages
 from datastore.catalog.groups.parents import check_parents, set_parents, stored_parents
-from datastore.catalog.groups.rows import Group
+from datastore.catalog.groups.rows import Group, Include, show_group
 from datastore.errors import ValidationError
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
@@ -60,6 +61,8 @@ _UPDATE = """
         state = $9, extras = $10, created = $11
     WHERE id = $1
 """
+
+_CONTENTS = "SELECT table_name, table_id, capacity FROM datastore.members WHERE group_id = $1 ORDER BY 1, 2, 3"
 
 _OWNED = "SELECT id FROM datastore.datasets WHERE owner_org = $1 AND state <> 'deleted' ORDER BY id"
 
@@ -106,6 +109,7 @@ async def create_group(tx: Transaction, actor: Actor, data: Mapping[str, Any], i
     if parents:
         await set_parents(tx, group_id, sorted(parents))
     await set_packages(tx, actor, group_id, packages)
+    await _record(tx, "new", group)
     return group_id
 
 
@@ -141,6 +145,7 @@ async def update_group(
     problems.raise_if_any()
     if group.state == "deleted" and stored.state != "deleted":
         await _leave_datasets(tx, actor, settings, stored, "deleted")
+    before = await tx.connection.fetch(_CONTENTS, group.id)
     if group != stored:
         await _store(tx, stored, group)
     if users is not None:
@@ -149,6 +154,9 @@ async def update_group(
         await set_parents(tx, group.id, sorted(parents))
     if packages is not None:
         await set_packages(tx, actor, group.id, packages)
+    if group != stored or await tx.connection.fetch(_CONTENTS, group.id) != before:
+        deleted = group.state == "deleted" and stored.state != "deleted"
+        await _record(tx, "deleted" if deleted else "changed", group)
     return group
 
 
@@ -175,7 +183,19 @@ async def purge_group(tx: Transaction, actor: Actor, settings: Settings, stored:
     await tx.connection.execute(
         "DELETE FROM datastore.members WHERE group_id = $1 OR (table_name = 'group' AND table_id = $1)", stored.id
     )
+    await tx.connection.execute("DELETE FROM datastore.activities WHERE object_id = $1", stored.id)
+    await tx.connection.execute("DELETE FROM datastore.followers WHERE object_id = $1", stored.id)
     await tx.connection.execute("DELETE FROM datastore.groups WHERE id = $1", stored.id)
+    data = {"group": {"id": stored.id, "name": stored.name}}
+    await record(tx, [Activity(f"deleted {stored.kind.lower()}", stored.id, data, [])])
+
+
+async def _record(tx: Transaction, verb: str, group: Group) -> None:
+    # Who the members are is not for everybody to see on every site.
+    include = Include(dataset_count=False, users=False, followers=False)
+    data = {"group": await show_group(tx.connection, group, tx.author.site_url, include)}
+    labels = group_labels(group.id, group.state)
+    await record(tx, [Activity(f"{verb} {group.kind.lower()}", group.id, data, labels, group_id=group.id)])
 
 
 async def _leave_datasets(tx: Transaction, actor: Actor, settings: Settings, stored: Group, verb: str) -> None:

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from datastore.accounts.actor import Actor
+from datastore.accounts.followers import count_followers
 from datastore.accounts.images import image_display_url
 from datastore.accounts.users import USER_COLUMNS, User, show_user
 from datastore.catalog import dates
@@ -159,6 +160,14 @@ async def lock_group(tx: Transaction, id_or_name: str, is_organization: bool | N
     return msgspec.json.decode(await tx.connection.fetchval(_BY_ID, row), type=Group)
 
 
+async def group_of_id(connection: asyncpg.Connection | asyncpg.Pool, group_id: str) -> Group:
+    """The group or organization of that id, in any state. Raises :class:`NotFound`."""
+    row = await connection.fetchval(_BY_ID, group_id)
+    if row is None:
+        raise NotFound("Group")
+    return msgspec.json.decode(row, type=Group)
+
+
 async def parents_of(connection: asyncpg.Connection | asyncpg.Pool, group_id: str) -> list[Group]:
     """The active groups right above, by name."""
     return [msgspec.json.decode(row[0], type=Group) for row in await connection.fetch(_PARENTS, group_id)]
@@ -171,13 +180,15 @@ async def show_groups(
     return [await show_group(pool, group, site_url, include) for group in groups]
 
 
-async def show_group(pool: asyncpg.Pool, group: Group, site_url: str, include: Include) -> dict[str, Any]:
+async def show_group(
+    pool: asyncpg.Connection | asyncpg.Pool, group: Group, site_url: str, include: Include
+) -> dict[str, Any]:
     """The group as the API shows it."""
     shown = _own_fields(group, site_url)
     if include.dataset_count:
         shown["package_count"] = group.package_count
     if include.followers:
-        shown["num_followers"] = 0
+        shown["num_followers"] = await count_followers(pool, group.id)
     if include.member_count:
         shown["member_count"] = await pool.fetchval(_USER_COUNT, group.id)
     if include.extras:

@@ -10,8 +10,9 @@ import asyncpg
 import msgspec
 import orjson
 
+from datastore.accounts.activities import Activity, record
 from datastore.accounts.actor import Actor
-from datastore.accounts.permissions import DatasetAccess, require_update
+from datastore.accounts.permissions import DatasetAccess, dataset_labels, require_update
 from datastore.catalog.dataset_rows import lock_access
 from datastore.catalog.order import reordered
 from datastore.catalog.resource_rows import decode_row, find_resource
@@ -112,7 +113,9 @@ async def create_view(tx: Transaction, actor: Actor, resource_id: str, data: Map
     await tx.connection.execute(
         _INSERT, view.id, resource_id, view.view_type, view.title, view.description, _config(view)
     )
-    return (await views_of_ids(tx.connection, [view.id]))[0]
+    view = (await views_of_ids(tx.connection, [view.id]))[0]
+    await _record(tx, "new", view, access)
+    return view
 
 
 async def update_view(tx: Transaction, actor: Actor, view_id: str, data: Mapping[str, Any]) -> View:
@@ -121,19 +124,22 @@ async def update_view(tx: Transaction, actor: Actor, view_id: str, data: Mapping
     Raises :class:`NotFound`, :class:`NotAuthorized` and :class:`ValidationError`.
     """
     stored, _ = await find_view(tx.connection, view_id)
-    await _lock(tx, actor, stored.resource_id, "resource_view_update")
+    access = await _lock(tx, actor, stored.resource_id, "resource_view_update")
     stored, _ = await find_view(tx.connection, view_id)
     view = _checked(data, stored)
     if view != stored:
         await tx.connection.execute(_UPDATE, view.id, view.view_type, view.title, view.description, _config(view))
+        await _record(tx, "changed", view, access)
     return view
 
 
 async def delete_view(tx: Transaction, actor: Actor, view_id: str) -> View:
     """Delete a view, and give it. Raises :class:`NotFound` and :class:`NotAuthorized`."""
     view, _ = await find_view(tx.connection, view_id)
-    await _lock(tx, actor, view.resource_id, "resource_view_delete")
-    await tx.connection.execute("DELETE FROM datastore.resource_views WHERE id = $1", view.id)
+    access = await _lock(tx, actor, view.resource_id, "resource_view_delete")
+    deleted = await tx.connection.fetchval("DELETE FROM datastore.resource_views WHERE id = $1 RETURNING true", view.id)
+    if deleted:
+        await _record(tx, "deleted", view, access)
     return view
 
 
@@ -164,6 +170,13 @@ async def _lock(tx: Transaction, actor: Actor, resource_id: str, operation: str)
     require_update(actor, access, tx.settings, operation, f"resource {resource_id}")
     await find_resource(tx.connection, resource_id)
     return access
+
+
+async def _record(tx: Transaction, verb: str, view: View, access: DatasetAccess) -> None:
+    if access.state != "draft":
+        data = {"resource_view": show_view(view)}
+        labels = dataset_labels(access)
+        await record(tx, [Activity(f"{verb} resource view", view.id, data, labels, access.id, access.owner_org)])
 
 
 def _checked(data: Mapping[str, Any], stored: View) -> View:
