@@ -187,7 +187,7 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
         "slice": 4,
         "pages": 7,
         "dump": 32,
-        "gate": 7,
+        "gate": 13,
         "catalog": 5,
     }
     for measured in itertools.chain.from_iterable(found.values()):
