@@ -43,8 +43,7 @@ STATEMENTS = {
     " THEN 'large' ELSE 'small' END AS class FROM {birds} b WHERE EXISTS (SELECT 1 FROM {places} p WHERE p.id = b.id)",
 }
 TYPICAL = ("select", "aggregate")
-"""What analysts and dashboards ask for most, and what has the limit; the others are the larger ones, of four clauses and
-more."""
+"""What analysts and dashboards ask for most; these have the limit. The others are larger."""
 NEW_MS = 0.35
 REPEATED_MS = 0.02
 ROUNDS = 200

@@ -184,7 +184,7 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not process.is_running()
     assert {name: len(found[name]) for name in ("load", "slice", "pages", "dump", "gate", "catalog")} == {
         "load": 2,
-        "slice": 4,
+        "slice": 7,
         "pages": 7,
         "dump": 32,
         "gate": 13,

@@ -100,7 +100,7 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
         raw = found[kind]
         position = end - len(raw)
         if kind == "word":
-            known = keywords.get(raw)
+            known, folded = keywords.get(raw), raw
             if known is None:
                 folded = raw.lower() if raw.isascii() else raw.translate(_FOLD)
                 known = keywords.get(folded)
