@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import platform
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import orjson
-import psutil
 
 from benchmarks import harness, report
 from benchmarks.harness import Measurement
@@ -66,30 +63,14 @@ def main() -> None:
             found += measured
         if not arguments.names and not arguments.quick:
             harness.save(found, RESULTS / "latest.json")
-            (RESULTS / "machine.json").write_bytes(orjson.dumps(_machine(run), option=orjson.OPT_INDENT_2) + b"\n")
+            machine = {**report.machine(service), "pairs": run.pairs}
+            (RESULTS / "machine.json").write_bytes(orjson.dumps(machine, option=orjson.OPT_INDENT_2) + b"\n")
             report.write()
 
 
 def benchmark(name: str) -> Callable[[Run], list[Measurement]]:
     """The function that measures."""
     return cast(Callable[[Run], list[Measurement]], importlib.import_module(f"benchmarks.{name}").measure)
-
-
-def _machine(run: Run) -> dict[str, object]:
-    """Where and when the results were measured."""
-    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": models[0] if models else platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "python": platform.python_version(),
-        "postgresql": run.service.postgres.version,
-        "workers": run.service.workers,
-        "pairs": run.pairs,
-        "load_average": os.getloadavg()[0],
-    }
 
 
 if __name__ == "__main__":

@@ -25,8 +25,10 @@ from benchmarks.service import ServerProcess, free_port
 
 async def _rows(request: Request) -> Response:
     app = request.app
+    number = request.scope["query_string"]
+    arguments = (int(number),) if number else ()
     # fetch, as fetchval asks for one row and PostgreSQL then takes no parallel workers
-    rows = await app.state.pool.fetch(app.state.statements[request.path_params["name"]])
+    rows = await app.state.pool.fetch(app.state.statements[request.path_params["name"]], *arguments)
     return Response(rows[0][0], media_type="application/json")
 
 
@@ -55,7 +57,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 def create_app() -> Starlette:
-    """The application of one worker: ``/<name>``."""
+    """The application of one worker: ``/<name>``, or ``/<name>?<number>`` for a statement with ``$1``."""
     return Starlette(routes=[Route("/{name}", _rows)], lifespan=_lifespan)
 
 

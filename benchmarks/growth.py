@@ -1,6 +1,7 @@
 """How cost grows with rows, columns and tables, and what stays flat: ``python -m benchmarks.growth``.
 
-Writes results/growth.json and the charts docs/growth-*.svg. Times are medians of single requests by one client.
+Writes results/growth.json and the charts docs/growth-*.svg, which docs/performance.md shows. Times are medians of
+single requests by one client.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import orjson
 
-from benchmarks import sample
+from benchmarks import report, sample
 from benchmarks.chart import Chart
 from benchmarks.dump import download
 from benchmarks.report import PAGE, RESULTS
@@ -133,22 +135,43 @@ def by_tables(service: Service, sizes: tuple[int, ...]) -> Chart:
 
 
 def main() -> None:
-    """Measure, and write figures and charts."""
+    """Measure, and write figures, charts and their place in the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="up to 100,000 rows, 100 columns, 100 tables; only prints")
-    quick = parser.parse_args().quick
+    for name, sizes in (("rows", ROWS), ("columns", COLUMNS), ("tables", TABLES)):
+        parser.add_argument(f"--{name}", type=_sizes, default=sizes, metavar="SIZES", help=f"default: {_text(sizes)}")
+    parser.add_argument("--quick", action="store_true", help="the first two sizes of each, only prints")
+    arguments = parser.parse_args()
     charts = {}
     with Service(1) as service:
-        for name, measure, sizes in (
-            ("rows", by_rows, ROWS), ("columns", by_columns, COLUMNS), ("tables", by_tables, TABLES)
-        ):  # fmt: skip
-            charts[name] = measure(service, sizes[:2] if quick else sizes)
+        for name, measure in (("rows", by_rows), ("columns", by_columns), ("tables", by_tables)):
+            sizes = getattr(arguments, name)
+            charts[name] = measure(service, sizes[:2] if arguments.quick else sizes)
             print(charts[name].text(), flush=True)
-    if not quick:
-        found = {name: {"sizes": chart.sizes, "milliseconds": chart.series} for name, chart in charts.items()}
-        (RESULTS / "growth.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        for name, chart in charts.items():
-            Path(PAGE.parent / f"growth-{name}.svg").write_text(chart.svg(), encoding="utf-8")
+        machine = report.machine(service)
+    if not arguments.quick:
+        write(charts, machine)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
+
+
+def _text(sizes: tuple[int, ...]) -> str:
+    return ",".join(map(str, sizes))
+
+
+def write(charts: dict[str, Chart], machine: dict[str, Any], results: Path = RESULTS, page: Path = PAGE) -> None:
+    """Keep the figures in ``results``, and put the charts beside and into the page."""
+    found = {name: {"sizes": chart.sizes, "milliseconds": chart.series} for name, chart in charts.items()}
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "growth.json").write_text(
+        json.dumps({"machine": machine, **found}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    lines = [f"{report.where(machine)}; medians of single requests of one client, in milliseconds."]
+    for name, chart in charts.items():
+        (page.parent / f"growth-{name}.svg").write_text(chart.svg(), encoding="utf-8")
+        lines += ["", f"![{chart.title}](growth-{name}.svg)"]
+    report.place("growth", "\n".join(lines), page)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from urllib.parse import urlencode
 
 import asyncpg
@@ -16,9 +16,13 @@ from benchmarks import bare, clients, sample
 from benchmarks.harness import Measurement, against_floor, at_most, interleave
 from benchmarks.run import Run
 from benchmarks.service import HOST, exchange
+from datastore.postgres.quoting import literal
+from datastore.tables import fulltext, maintenance
+from datastore.tables.schema import TableSchema, load
 
 ROWS = 1_000_000
 LONG = 32_000
+_INDEX_TIMEOUT = 900.0
 _TARGET = "/api/3/action/datastore_search"
 
 
@@ -27,10 +31,16 @@ def measure(run: Run) -> list[Measurement]:
     service, rows = run.service, run.size(ROWS)
     resource = service.create_table(sample.FIELDS, indexes=["code"])
     service.fill(resource, sample.rows(1, rows))
+    vector, words = _index_words(run, resource, rows), "ST-000042"
+    query = f"plainto_tsquery({fulltext.configuration('english')}, {literal(words)})"
     pages = {
         "filter on an indexed column": ({"filters": '{"code": "ST-000042"}'}, "WHERE code = 'ST-000042' ORDER BY _id"),
         "filter on an unindexed column": ({"filters": '{"station": 77}'}, "WHERE station = 77 ORDER BY _id"),
         "sort by an unindexed column": ({"sort": "reading desc"}, "ORDER BY reading DESC NULLS LAST, _id"),
+        "full text, by rank": (
+            {"q": words},
+            f"WHERE {vector} @@ {query} ORDER BY ts_rank({vector}, {query}, 32) DESC, _id",
+        ),
     }
     statements = {
         str(number): bare.page(run, resource, f"{tail} LIMIT 100") for number, (_, tail) in enumerate(pages.values())
@@ -58,6 +68,32 @@ def measure(run: Run) -> list[Measurement]:
     found.append(at_most(f"total of {rows:,} rows, over HTTP", "ms", times, 1.0))
     service.action("datastore_delete", resource_id=resource)
     return found
+
+
+def _index_words(run: Run, resource: str, rows: int) -> str:
+    """Let the service build the full-text index, by a write, and wait for it; gives the search vector of a row."""
+    run.service.action("datastore_upsert", resource_id=resource, method="insert", records=[{"station": 0}])
+    deadline = monotonic() + _INDEX_TIMEOUT
+    while rows >= maintenance.INDEX_FROM:
+        info = run.service.action("datastore_info", resource_id=resource)
+        if info["full_text"]["state"] == "ready":
+            break
+        if monotonic() > deadline:
+            raise RuntimeError(f"no full-text index: {info['full_text']}")
+        sleep(0.2)
+    table = asyncio.run(_schema(run, resource))
+    return fulltext.vector(table.columns, table.language)
+
+
+async def _schema(run: Run, resource: str) -> TableSchema:
+    connection = await asyncpg.connect(run.service.dsn)
+    try:
+        table = await load(connection, resource)
+    finally:
+        await connection.close()
+    if table is None:
+        raise LookupError(resource)
+    return table
 
 
 def _address(run: Run, resource: str, **parameters: object) -> str:

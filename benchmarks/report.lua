@@ -1,3 +1,14 @@
+-- With an argument, each request asks for the address with a number behind it: 1 to the argument, in turn.
+init = function(args)
+  local most, number, path = tonumber(args[1]), 0, wrk.path
+  if most then
+    request = function()
+      number = number % most + 1
+      return wrk.format(nil, path .. number)
+    end
+  end
+end
+
 -- What wrk measured, as one line of JSON; times in microseconds.
 done = function(summary, latency, requests)
   local errors = summary.errors

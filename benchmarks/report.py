@@ -2,34 +2,65 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
+
+from benchmarks.service import Service
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-_START, _END = "<!-- results -->", "<!-- end of results -->"
+
+
+def machine(service: Service) -> dict[str, Any]:
+    """Where and when it is measured."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+        "postgresql": service.postgres.version,
+        "workers": service.workers,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def where(machine: dict[str, Any]) -> str:
+    """The same in words."""
+    return (
+        f"{machine['date'][:10]}: {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, Python "
+        f"{machine['python']}, PostgreSQL {machine['postgresql']}"
+    )
 
 
 def write(results: Path = RESULTS, page: Path = PAGE) -> None:
-    """Put the results between the two marks of the page; the rest of it is written by hand."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_START)
-    _, _, after = rest.partition(_END)
+    """Put the table of the results into the page; what is not between its marks is written by hand."""
     rows = orjson.loads((results / "latest.json").read_bytes())
-    machine = orjson.loads((results / "machine.json").read_bytes())
-    page.write_text(f"{before}{_START}\n{_table(rows, machine)}\n{_END}{after}", encoding="utf-8")
+    place("results", _table(rows, orjson.loads((results / "machine.json").read_bytes())), page)
+
+
+def place(name: str, content: str, page: Path = PAGE) -> None:
+    """Put lines between the two marks of that name. Raises :class:`ValueError` if the page has not got them."""
+    text, start, end = page.read_text(encoding="utf-8"), f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{page} has no place for {name}")
+    page.write_text(f"{before}{start}\n{content}\n{end}{after}", encoding="utf-8")
 
 
 def _table(rows: list[dict[str, Any]], machine: dict[str, Any]) -> str:
-    where = (
-        f"{machine['date'][:10]}: {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, Python "
-        f"{machine['python']}, PostgreSQL {machine['postgresql']}; medians of {machine['pairs']} pairs of rounds; load "
-        f"average at the end {machine['load_average']:.1f}."
-    )
+    measured = f"medians of {machine['pairs']} pairs of rounds; load average at the end {machine['load_average']:.1f}."
     lines = [
-        where,
+        f"{where(machine)}; {measured}",
         "",
         "| path | ours | floor | unit | ratio | goal | met |",
         "| --- | --- | --- | --- | --- | --- | --- |",

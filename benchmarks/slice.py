@@ -13,6 +13,8 @@ ROWS = 100_000
 LIMITS = (20, 100)
 CLIENTS = (1, 16, 64)
 WORKERS = (1, 2)
+OFFSETS = 4_000
+"""Pages that are asked for in turn: more than a worker remembers query strings, so that it reads each of them anew."""
 
 
 def measure(run: Run) -> list[Measurement]:
@@ -30,33 +32,38 @@ def measure(run: Run) -> list[Measurement]:
 
 
 def _by_clients(run: Run, resource: str, address: str) -> list[Measurement]:
-    port = run.service.server.port
     statements = {str(limit): bare.page(run, resource, f"ORDER BY _id LIMIT {limit}") for limit in LIMITS}
+    statements["further"] = bare.page(run, resource, f"ORDER BY _id LIMIT {LIMITS[0]} OFFSET $1::bigint")
     found: list[Measurement] = []
     with bare.serve(run, statements) as floor:
         for limit in LIMITS:
-            _check_same_rows(exchange(port, "GET", f"{address}{limit}")[1], floor.port, limit)
-            ours = f"http://{HOST}:{port}{address}{limit}"
+            _check_same_rows(run, f"{address}{limit}", floor.port, f"/{limit}")
             for count in CLIENTS:
-                found += _measure(run, ours, f"http://{HOST}:{floor.port}/{limit}", limit, count)
+                found += _measure(run, f"{address}{limit}", floor.port, f"/{limit}", f"limit={limit}", count)
+        further, offsets = f"{address}{LIMITS[0]}&offset=", min(OFFSETS, run.size(ROWS) // 2)
+        _check_same_rows(run, f"{further}7", floor.port, "/further?7")
+        for count in CLIENTS:
+            name = f"limit={LIMITS[0]}, varying offsets"
+            found += _measure(run, further, floor.port, "/further?", name, count, offsets)
         found.append(_not_modified(run, f"{address}{LIMITS[-1]}"))
     return found
 
 
-def _check_same_rows(answer: bytes, port: int, limit: int) -> None:
+def _check_same_rows(run: Run, ours: str, port: int, floor: str) -> None:
     """The bare handler's whole answer stands, byte by byte, in ours."""
-    if exchange(port, "GET", f"/{limit}")[1] not in answer:
+    if exchange(port, "GET", floor)[1] not in exchange(run.service.server.port, "GET", ours)[1]:
         raise RuntimeError("the service and the bare handler do not send the same rows")
 
 
-def _measure(run: Run, ours: str, floor: str, limit: int, count: int) -> list[Measurement]:
+def _measure(run: Run, ours: str, port: int, floor: str, page: str, count: int, numbers: int = 0) -> list[Measurement]:
+    own = run.service.server.port
     pairs = interleave(
-        lambda: clients.run(ours, count, run.seconds), lambda: clients.run(floor, count, run.seconds), run.pairs
+        lambda: clients.run(f"http://{HOST}:{own}{ours}", count, run.seconds, numbers=numbers),
+        lambda: clients.run(f"http://{HOST}:{port}{floor}", count, run.seconds, numbers=numbers),
+        run.pairs,
     )
     workers = run.service.workers
-    name = (
-        f"slice limit={limit}, {count} client{'s' if count > 1 else ''}, {workers} worker{'s' if workers > 1 else ''}"
-    )
+    name = f"slice {page}, {count} client{'s' if count > 1 else ''}, {workers} worker{'s' if workers > 1 else ''}"
     p99_goal = round(1 / 1.5, 3) if count == max(CLIENTS) else None
     return [
         against_floor(name, "req/s", [(a.rate, b.rate) for a, b in pairs], goal=0.8),

@@ -83,11 +83,11 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
             app.state.services = services
         measuring = asyncio.create_task(metrics.keep_measuring(services.database))
         stack.callback(measuring.cancel)
-        _spare_the_collector()
+        spare_the_collector()
         yield
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """What lives from the start is never garbage, and decoding many records would set off the collector in vain."""
     gc.collect()
     gc.freeze()

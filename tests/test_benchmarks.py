@@ -127,6 +127,23 @@ def test_the_page_is_written_from_the_results(tmp_path: Path) -> None:
     ]
 
 
+def test_charts_are_put_into_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("by hand\n<!-- growth -->\nold\n<!-- end of growth -->\nalso by hand\n")
+    chart = Chart("Rows", "rows", (10, 100))
+    for _ in chart.sizes:
+        chart.add("page", 1.0)
+    growth.write({"rows": chart}, json.loads((report.RESULTS / "machine.json").read_text()), tmp_path / "r", page)
+    before, places, after = page.read_text().partition("\n\n![Rows](growth-rows.svg)\n")
+    assert before.startswith("by hand\n<!-- growth -->\n20")
+    assert places
+    assert after == "<!-- end of growth -->\nalso by hand\n"
+    assert (tmp_path / "growth-rows.svg").read_text() == chart.svg()
+    assert json.loads((tmp_path / "r/growth.json").read_text())["rows"]["milliseconds"] == {"page": [1.0, 1.0]}
+    with pytest.raises(ValueError, match="no place for results"):
+        report.place("results", "", page)
+
+
 def test_chart() -> None:
     chart = Chart("Rows & more", "rows", (10, 1000))
     for value in (0.5, 50.0):
@@ -184,10 +201,10 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not process.is_running()
     assert {name: len(found[name]) for name in ("load", "slice", "pages", "dump", "gate", "catalog")} == {
         "load": 2,
-        "slice": 4,
-        "pages": 7,
+        "slice": 7,
+        "pages": 8,
         "dump": 32,
-        "gate": 7,
+        "gate": 13,
         "catalog": 5,
     }
     for measured in itertools.chain.from_iterable(found.values()):

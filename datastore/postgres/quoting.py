@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 MAX_IDENTIFIER_BYTES = 63
 """NAMEDATALEN - 1: PostgreSQL silently truncates longer names, so callers must refuse them."""
 
 
+@lru_cache(maxsize=8192)
 def identifier(name: str) -> str:
     """``name`` as a quoted SQL identifier.
 

@@ -21,7 +21,7 @@ _LOAD = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
     """A snapshot of one server. It does not change while the server runs: nobody adds to ``pg_catalog``."""
 

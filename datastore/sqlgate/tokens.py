@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlglot import ParseError, TokenError
 from sqlglot.dialects.postgres import Postgres
@@ -35,20 +36,21 @@ NAME, WORD, FORBIDDEN, STRING, NUMBER, PARAMETER, OPERATOR, MARK = (
 
 _LEXER = re.compile(
     r"""
-    (?:[ \t\n\r\f]+|--[^\n\r]*)*
+    [ \t\n\r\f]*
   (?:
-    (?P<comment>/\*)
-  | (?P<escaped>[eE]'(?:[^'\\]|''|\\.)*')
-  | (?P<bits>[bBxX]'[^']*')
-  | (?P<prefix>[nN]'|[uU]&["'])
-  | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+    (?P<word>(?![eEbBxXnN]'|[uU]&["'])[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+  | (?P<mark>::|:=|\.\.|[()\[\],;:]|\.(?![0-9]))
   | (?P<quoted>"(?:[^"]|"")+")
   | (?P<string>'[^']*(?:''[^']*)*')
   | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_$.\x80-\U0010ffff]))
-  | (?P<parameter>\$[0-9]{1,9}(?![A-Za-z0-9_$\x80-\U0010ffff]))
-  | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
   | (?P<operator>(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?])+)
-  | (?P<mark>::|:=|\.\.|[()\[\],.;:])
+  | (?P<line>--[^\n\r]*)
+  | (?P<comment>/\*)
+  | (?P<parameter>\$[0-9]{1,9}(?![A-Za-z0-9_$\x80-\U0010ffff]))
+  | (?P<escaped>[eE]'(?:[^'\\]|''|\\.)*')
+  | (?P<bits>[bBxX]'[^']*')
+  | (?P<prefix>[nN]'|[uU]&["'])
+  | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
   | (?P<end>\Z)
   | (?P<other>.)
   )
@@ -87,40 +89,39 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
     Raises :class:`ValidationError` ``query`` for what is no statement or more than one, and :class:`Doubtful`.
     """
     tokens: list[Token] = []
-    keywords = catalogue.keywords
-    match_at = _LEXER.match
-    position, before_string = 0, ""
+    keywords = _keywords(catalogue)
+    matches = _LEXER.finditer(sql)
+    before_string, semicolons = "", False
     while True:
-        found = match_at(sql, position)
-        if found is None or found.lastgroup is None:
+        found = next(matches)
+        kind, end = found.lastgroup, found.end()
+        if kind is None:
             raise AssertionError("the pattern takes everything")
-        kind = found.lastgroup
-        position, end = found.span(kind)
-        raw = sql[position:end]
+        raw = found[kind]
+        position = end - len(raw)
         if kind == "word":
-            folded = raw.translate(_FOLD)
-            category = keywords.get(folded)
-            if category is None:
+            known, folded = keywords.get(raw), raw
+            if known is None:
+                folded = raw.lower() if raw.isascii() else raw.translate(_FOLD)
+                known = keywords.get(folded)
+            if known is None:
                 token = _name(folded, position, end)
-            elif folded in KEYWORDS:
-                token = Token(WORD, folded, raw, position, end)
-            elif category in RESERVED:
-                token = Token(FORBIDDEN, folded, raw, position, end)
-            elif category == "C" and folded in FUNCTIONS:
-                # json_object() has a meaning that "json_object"() has not.
-                token = Token(NAME, folded, raw, position, end)
+            elif known[0] == NAME:
+                token = Token(*known, position, end)
             else:
-                token = _name(folded, position, end)
+                token = Token(known[0], known[1], raw, position, end)
         elif kind == "mark":
             token = Token(MARK, raw, raw, position, end)
+            semicolons = semicolons or raw == ";"
         elif kind == "quoted":
             token = _name(raw[1:-1].replace('""', '"'), position, end)
         elif kind == "number":
             token = Token(NUMBER, raw, raw, position, end)
         elif kind == "operator":
-            operator = _operator(raw)
-            end = position + len(operator)
-            token = Token(OPERATOR, operator, operator, position, end)
+            operator = _operator(raw) if len(raw) > 1 else raw
+            token = Token(OPERATOR, operator, operator, position, position + len(operator))
+            if operator != raw:
+                matches = _LEXER.finditer(sql, token.end)
         elif kind == "string":
             text = raw[1:-1].replace("''", "'")
             if before_string in ("escaped", "bits") and _CONTINUES.fullmatch(sql, tokens[-1].end, position):
@@ -131,12 +132,15 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
             token = Token(STRING, text, literal(text), position, end)
         elif kind == "parameter":
             token = Token(PARAMETER, raw, raw, position, end)
+        elif kind == "line":
+            continue
         elif kind == "dollar":
             close = sql.find(raw, end)
             if close < 0:
                 raise refused(f'unterminated dollar-quoted string at or near "{raw}"')
             text, end = sql[end:close], close + len(raw)
             token = Token(STRING, text, literal(text), position, end)
+            matches = _LEXER.finditer(sql, end)
         elif kind in ("escaped", "bits"):
             if kind == "bits" and not _BITS.fullmatch(raw):
                 raise refused(f"{raw} is not a bit string")
@@ -146,7 +150,7 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
         elif kind == "other":
             raise _unreadable(sql, position)
         elif kind == "comment":
-            position = _behind_comment(sql, end)
+            matches = _LEXER.finditer(sql, _behind_comment(sql, end))
             continue
         else:
             raise refused(f"{raw[:-1]} before a quote is not supported")
@@ -154,14 +158,34 @@ def tokenise(sql: str, catalogue: Catalogue) -> list[Token]:
         tokens.append(token)
         if len(tokens) > MAX_TOKENS:
             raise refused(f"Query is too long: it may have {MAX_TOKENS} words, numbers and signs.")
-        position = end
-    while tokens and tokens[-1].text == ";" and tokens[-1].kind == MARK:
-        tokens.pop()
+    if semicolons:
+        while tokens and tokens[-1].text == ";" and tokens[-1].kind == MARK:
+            tokens.pop()
+        if any(token.text == ";" and token.kind == MARK for token in tokens):
+            raise refused(NOT_SINGLE)
     if not tokens:
         raise refused("Query is empty.")
-    if any(token.text == ";" and token.kind == MARK for token in tokens):
-        raise refused(NOT_SINGLE)
     return tokens
+
+
+@lru_cache(maxsize=8)
+def _keywords(catalogue: Catalogue) -> dict[str, tuple[str, str, str]]:
+    """Kind, text and canonical form of each keyword, by its spelling in small and in capital letters.
+
+    The canonical form is only that of those that are names: any other one stays as it is spelt.
+    """
+    found = {}
+    for word, category in catalogue.keywords.items():
+        if word in KEYWORDS:
+            kind = WORD
+        elif category in RESERVED:
+            kind = FORBIDDEN
+        else:
+            kind = NAME
+        # json_object() has a meaning that "json_object"() has not.
+        bare = category == "C" and word in FUNCTIONS
+        found[word] = found[word.upper()] = (kind, word, word if bare else f'"{word}"')
+    return found
 
 
 def _name(text: str, start: int, end: int) -> Token:
@@ -190,6 +214,8 @@ def _behind_comment(sql: str, position: int) -> int:
 
 def _unreadable(sql: str, position: int) -> Exception:
     character = sql[position]
+    if character in "eEbBxX" and sql.startswith("'", position + 1):
+        position, character = position + 1, "'"
     if character == "'":
         return refused(f'unterminated quoted string at or near "{sql[position : position + 40]}"')
     if character == '"':
@@ -223,6 +249,11 @@ def foreign_tokens(sql: str, tokens: list[Token]) -> list[list[ForeignToken]]:
             continue
         if at >= count or foreign[at].start != start:
             raise Doubtful(_DISAGREE)
+        if foreign[at].end + 1 == end:
+            parts.append([foreign[at]])
+            covered = end
+            at += 1
+            continue
         first = at
         while at < count and foreign[at].end + 1 < end:
             at += 1

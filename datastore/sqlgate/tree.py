@@ -7,8 +7,6 @@ that it keeps all arguments as they are.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from sqlglot import ParseError, exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
@@ -24,6 +22,8 @@ _DIALECT = Postgres()
 _DISAGREE = "The statement can be read in two ways."
 _SPECIAL = frozenset({"extract", "substring", "overlay", "position", "trim"})
 """Functions with a syntax of their own, which sqlglot parses as such."""
+_REWRITTEN = frozenset({"some", "all", "unknown", "row", "array", "tablesample"})
+"""Keywords that sqlglot sees in another form, or not at all, in some places."""
 _NATIVE_OPERATORS = frozenset({"+", "-", "*", "/", "=", "<>", "!=", "<", ">", "<=", ">=", "||", "=>", "~"})
 _ENDS_OPERAND = frozenset(
     {")", "]", "null", "true", "false", "end", "current_date", "current_time", "current_timestamp"}
@@ -69,43 +69,50 @@ def _seen_by_parser(tokens: list[Token], foreign: list[list[ForeignToken]], stru
     names, calls, types = structure.names, structure.calls, structure.types
     seen: list[ForeignToken] = []
     brackets: list[bool] = []
-    skipped = -1
+    skipped = sampled = -1
     for at, token in enumerate(tokens):
         if at <= skipped:
             continue
-        kind, theirs = token.kind, foreign[at]
+        kind, text, theirs = token.kind, token.text, foreign[at]
         if at in calls:
-            if kind == WORD and token.text in _SPECIAL:
+            if kind == WORD and text in _SPECIAL:
                 seen.append(theirs[0])
             else:
-                seen.append(_token(TokenType.VAR, f"f_{token.text}", theirs))
-        elif at in types and (kind == NAME or token.text == "json"):
+                seen.append(_token(TokenType.VAR, f"f_{text}", theirs))
+        elif at in types and (kind == NAME or text == "json"):
             # Any type by a name that has modifiers in every dialect.
-            skipped = at + 2 if token.text == "pg_catalog" and tokens[at + 1].text == "." else at
+            skipped = at + 2 if text == "pg_catalog" and tokens[at + 1].text == "." else at
             seen.append(_token(TokenType.VARCHAR, "varchar", theirs))
-        elif at > 0 and tokens[at - 1].text == "tablesample":
+        elif at == sampled:
             seen.extend(theirs)
         elif kind == NAME or at in names:
-            seen.append(_token(TokenType.IDENTIFIER, token.text, theirs))
-        elif kind == OPERATOR and token.text not in _NATIVE_OPERATORS:
+            seen.append(_token(TokenType.IDENTIFIER, text, theirs))
+        elif kind == WORD:
+            if text not in _REWRITTEN:
+                seen.extend(theirs)
+            elif text == "some" or _is_all_of(tokens, at):
+                seen.append(_token(TokenType.ANY, "any", theirs))  # sqlglot has no SOME, and no ALL of an array
+            elif text == "unknown":
+                seen.append(_token(TokenType.NULL, "null", theirs))  # sqlglot has no IS NOT UNKNOWN
+            elif (text == "row" and tokens[at + 1].text == "(") or (text == "array" and tokens[at + 1].text == "["):
+                pass  # ROW (1, 2) is (1, 2)
+            else:
+                seen.extend(theirs)
+                sampled = at + 1 if text == "tablesample" else -1
+        elif kind == MARK:
+            if text not in "[]":
+                seen.extend(theirs)
+            elif text == "[" and tokens[at + 1].text == "]" and tokens[at - 1].text != "array":
+                skipped = at + 1  # an array of a type
+            else:
+                seen.append(_bracket(tokens, at, names, theirs, brackets))
+        elif kind == OPERATOR and text not in _NATIVE_OPERATORS:
             binary = at > 0 and _ends_operand(tokens[at - 1], at - 1 in names)
             seen.append(_token(TokenType.PIPE, "|", theirs) if binary else _token(TokenType.DASH, "-", theirs))
         elif kind == STRING:
-            seen.append(_token(TokenType.STRING, token.text, theirs))
-        elif kind == WORD and (token.text == "some" or _is_all_of(tokens, at)):
-            seen.append(_token(TokenType.ANY, "any", theirs))  # sqlglot has no SOME, and no ALL of an array
-        elif kind == WORD and token.text == "unknown":
-            seen.append(_token(TokenType.NULL, "null", theirs))  # sqlglot has no IS NOT UNKNOWN
-        elif kind == WORD and token.text == "row" and tokens[at + 1].text == "(":
-            continue  # ROW (1, 2) is (1, 2)
-        elif token.text == "[" and tokens[at + 1].text == "]" and tokens[at - 1].text != "array":
-            skipped = at + 1  # an array of a type
-        elif token.text in "[]" and kind == MARK:
-            seen.append(_bracket(tokens, at, names, theirs, brackets))
-        elif kind == WORD and token.text == "array" and tokens[at + 1].text == "[":
-            continue
+            seen.append(_token(TokenType.STRING, text, theirs))
         elif kind in (NUMBER, PARAMETER):
-            seen.append(_token(TokenType.NUMBER, "1" if kind == PARAMETER else token.text, theirs))
+            seen.append(_token(TokenType.NUMBER, "1" if kind == PARAMETER else text, theirs))
         else:
             seen.extend(theirs)
     return seen
@@ -145,28 +152,31 @@ def check(tree: exp.Expr, tokens: list[Token], structure: Structure) -> list[exp
     """
     tables: dict[int, exp.Table] = {}
     calls: set[int] = set()
-    special = Counter[str]()
+    special: list[str] = []
     if not isinstance(tree, exp.Query | exp.Values):
         raise Doubtful("Only SELECT is supported.")
     for node in tree.walk():
         kind = type(node)
         if kind not in NODES:
             raise refused(f"{kind.__name__} is not supported")
+        if kind not in _NAMING:
+            continue
         if isinstance(node, exp.Table):
             name = node.this
             if type(name) is exp.Identifier:
                 tables[name.meta["start"]] = node
         elif kind is exp.Anonymous:
             calls.add(node.meta["start"])
-        elif kind in _SPECIAL_NODES:
-            special[_SPECIAL_NODES[kind]] += 1
-    expected, expected_special = set(), Counter[str]()
+        else:
+            special.append(_SPECIAL_NODES[kind])
+    expected: set[int] = set()
+    expected_special: list[str] = []
     for at, function in structure.calls.items():
         if tokens[at].kind == WORD and function in _SPECIAL:
-            expected_special[function] += 1
+            expected_special.append(function)
         else:
             expected.add(tokens[at].start)
-    if calls != expected or special != expected_special:
+    if calls != expected or sorted(special) != sorted(expected_special):
         raise Doubtful(_DISAGREE)
     if set(tables) != {tokens[chain.parts[-1]].start for chain in structure.relations}:
         raise Doubtful(_DISAGREE)
@@ -180,6 +190,8 @@ _SPECIAL_NODES: dict[type[exp.Expr], str] = {
     exp.StrPosition: "position",
     exp.Trim: "trim",
 }
+_NAMING = frozenset({exp.Table, exp.Anonymous, *_SPECIAL_NODES})
+"""Nodes that stand for a relation or a call."""
 
 
 def is_cte(table: exp.Table) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -85,6 +85,13 @@ class Plan:
         columns = [f"({sql}) AS {name}" for name, sql in parts if sql]
         return f"{self.with_}{self._select(columns)}" if columns else None
 
+    def at(self, offset: int) -> Plan:
+        """The same page at another offset; only of a plan for an offset, with nothing else among its arguments."""
+        further = object.__new__(Plan)
+        self.statement, self.fields  # noqa: B018 -- what is made once for all of them
+        further.__dict__.update(self.__dict__, arguments=(str(offset),))
+        return further
+
     @cached_property
     def counts(self) -> str | None:
         """The statement for ``version`` and ``total`` beside a COPY."""
@@ -117,6 +124,8 @@ def plan(search: Search, schema: TableSchema) -> Plan:
     lists = any(isinstance(value, list) for value in (search.fields, search.sort, search.highlight))
     if search.match != _EVERY_ROW or search.cursor or lists:
         return _plan(search, schema)
+    if search.offset > 1 and search.cursor is None and search.records_format not in COPY_FORMATS:
+        return _remembered_plan(replace(search, offset=1), schema).at(search.offset)
     return _remembered_plan(search, schema)
 
 

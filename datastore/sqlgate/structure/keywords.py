@@ -32,7 +32,7 @@ _SEPARATES_BY_FOR = frozenset({"substring", "overlay"})
 
 def forbidden(reader: Reader, at: int) -> int:
     """A reserved word that means nothing here: it may be a label. Gives the index where reading goes on."""
-    if reader.text(at - 1) == "as" and reader.levels[-1].call != "cast":
+    if reader.texts[at - 1] == "as" and reader.levels[-1].call != "cast":
         reader.found.names.add(at)
         return names.chain(reader, at)
     raise Doubtful(f"{reader.tokens[at].text} is not allowed here")
@@ -40,19 +40,16 @@ def forbidden(reader: Reader, at: int) -> int:
 
 def word(reader: Reader, at: int, word: str) -> int:
     """A keyword, which may stand for a name, type or function. Gives the index where reading goes on."""
-    level, before = reader.levels[-1], reader.text(at - 1)
-    category, opens = reader.catalogue.keywords[word], reader.opens(at + 1)
+    level, before, after = reader.levels[-1], reader.texts[at - 1], reader.texts[at + 1]
+    reserved, opens = reader.catalogue.keywords[word] in RESERVED, after == "("
     if before == "as" and level.call != "cast" and not _after_with(level, word):
         reader.found.names.add(at)
         return names.chain(reader, at)
-    if reader.text(at + 1) == "." and category not in RESERVED:
-        reader.found.names.add(at)
-        return names.chain(reader, at)
-    if category not in RESERVED and _stands_for_a_name(level, word, before, opens):
+    if not reserved and (after == "." or _stands_for_a_name(level, word, before, opens)):
         reader.found.names.add(at)
         return names.chain(reader, at)
     if word not in TYPE_KEYWORDS and _stands_for_a_type(reader, at, word, level, before):
-        if category in RESERVED:
+        if reserved:
             raise Doubtful(f"{word} is not a type")
         reader.found.names.add(at)
         return names.chain(reader, at)
@@ -69,7 +66,7 @@ def word(reader: Reader, at: int, word: str) -> int:
         reader.found.calls[at] = word
         reader.push(Level("call", call=word))
         return at + 2
-    elif opens and not _is_syntax(reader, at, word, level, before, category):
+    elif opens and not _is_syntax(reader, at, word, level, before):
         raise no_function(word)
     else:
         _keyword(reader, at, word, level, before)
@@ -80,11 +77,11 @@ def word(reader: Reader, at: int, word: str) -> int:
     return at + 1
 
 
-def _is_syntax(reader: Reader, at: int, word: str, level: Level, before: str, category: str) -> bool:
+def _is_syntax(reader: Reader, at: int, word: str, level: Level, before: str) -> bool:
     """A keyword before a parenthesis is part of the grammar there, and not the name of a function."""
     if word not in PARENTHESIS_KEYWORDS:
         return False
-    if category in RESERVED or category == "C":
+    if reader.catalogue.keywords[word] in ("R", "T", "C"):
         return True
     if word == "escape":
         return at > 0 and (before in (")", "]") or reader.tokens[at - 1].kind in (NAME, STRING, NUMBER, PARAMETER))
@@ -187,7 +184,7 @@ def _query(level: Level, before: str) -> None:
 
 
 def _with_clause(reader: Reader, at: int, level: Level) -> None:
-    after = reader.text(at + 1)
+    after = reader.texts[at + 1]
     if after in ("time", "ordinality", "ties"):
         return
     if not level.fresh or level.kind not in ("query", "group", "from"):
@@ -198,7 +195,7 @@ def _with_clause(reader: Reader, at: int, level: Level) -> None:
 def _from_clause(reader: Reader, at: int, level: Level, before: str) -> None:
     if level.call in _SEPARATES_BY_FROM:
         return
-    if before == "distinct" and reader.text(at - 2) in ("is", "not"):
+    if before == "distinct" and reader.texts[at - 2] in ("is", "not"):
         return
     if level.kind != "query" or level.clause != "select":
         raise Doubtful("FROM out of place")

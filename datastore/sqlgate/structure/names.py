@@ -10,8 +10,8 @@ from datastore.sqlgate.tokens import FORBIDDEN, NAME, OPERATOR, STRING, WORD
 
 def chain(reader: Reader, at: int) -> int:
     """A name, with what follows it by dots. Gives the index where reading goes on."""
-    tokens, parts, end = reader.tokens, [at], at + 1
-    while reader.text(end) == "." and end + 1 < len(tokens):
+    tokens, texts, parts, end = reader.tokens, reader.texts, [at], at + 1
+    while texts[end] == "." and end + 1 < len(tokens):
         after = tokens[end + 1]
         if after.kind in (NAME, WORD, FORBIDDEN):
             reader.found.names.add(end + 1)
@@ -25,34 +25,35 @@ def chain(reader: Reader, at: int) -> int:
     chain = Chain(tuple(parts), end)
     _place(reader, chain)
     reader.levels[-1].fresh = False
-    return end + 1 if reader.opens(end) else end
+    return end + 1 if texts[end] == "(" else end
 
 
 def _place(reader: Reader, chain: Chain) -> None:
     """Find out what the name is, by what stands before and behind it; open the level of its parentheses."""
     level, first, end = reader.levels[-1], chain.parts[0], chain.end
-    before, opens = reader.text(first - 1), reader.opens(end)
-    if level.kind == "modifiers":
+    before, opens = reader.texts[first - 1], reader.texts[end] == "("
+    kind = level.kind
+    if kind == "modifiers":
         raise Doubtful("a name among the modifiers of a type")
-    if level.kind == "columns":
+    if kind == "columns":
         _column_definition(reader, chain, before, opens)
     elif before == "::" or (before == "as" and level.call == "cast"):
         _type(reader, chain, opens)
-    elif level.kind == "query" and level.clause == "with" and level.expecting:
+    elif level.expecting and kind == "query" and level.clause == "with":
         _alias(reader, chain, opens)
         level.expecting = False
-    elif level.clause == "from" and level.expecting:
+    elif level.expecting and level.clause == "from":
         level.expecting, level.after_item = False, True
         if opens:
             _called(reader, chain)
         else:
             _relation(reader, chain)
-    elif level.clause == "from" and level.after_item:
+    elif level.after_item and level.clause == "from":
         if before == "tablesample":
             _sample(reader, chain, opens)
         else:
             _alias(reader, chain, opens)
-            level.after_item = reader.text(end) == "tablesample"
+            level.after_item = reader.texts[end] == "tablesample"
     elif before == "as":
         _alias(reader, chain, False)
         if opens:
@@ -69,7 +70,7 @@ def _place(reader: Reader, chain: Chain) -> None:
 
 
 def _relation(reader: Reader, chain: Chain) -> None:
-    if len(chain.parts) > 2 or reader.text(chain.end - 1) == "*" or reader.tokens[chain.end - 1].text == "*":
+    if len(chain.parts) > 2 or reader.texts[chain.end - 1] == "*" or reader.tokens[chain.end - 1].text == "*":
         raise refused("a table has at most two names: dataset and resource")
     reader.found.relations.append(chain)
 
@@ -82,12 +83,14 @@ def _alias(reader: Reader, chain: Chain, opens: bool) -> None:
 
 
 def _column(reader: Reader, chain: Chain) -> None:
-    for part in chain.parts[1:]:
-        attribute(reader, part)
-    if len(chain.parts) > 1 and reader.tokens[chain.parts[0]].text in reader.catalogue.schemas:
-        raise no_system_table()
-    if len(chain.parts) > 3:
-        raise Doubtful("too many dots")
+    parts = chain.parts
+    if len(parts) > 1:
+        for part in parts[1:]:
+            attribute(reader, part)
+        if reader.tokens[parts[0]].text in reader.catalogue.schemas:
+            raise no_system_table()
+        if len(parts) > 3:
+            raise Doubtful("too many dots")
     reader.found.columns.append(chain)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from datastore.sqlgate.catalogue import Catalogue
 from datastore.sqlgate.refusal import refused
@@ -34,8 +35,7 @@ class Level:
     """Nothing has been read in it: a query may begin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(NamedTuple):
     """A dotted name: the token indexes of its parts."""
 
     parts: tuple[int, ...]
@@ -68,16 +68,13 @@ class Reader:
         self.found = Structure()
         self.levels = [Level("query")]
         self.subscripts = 0
-        self._texts = [token.text if token.kind in (WORD, MARK) else "" for token in tokens]
-        self._texts += [""] * 4  # what is behind the end, and, by negative indexes, before the beginning
-
-    def text(self, at: int) -> str:
+        self.texts = [token.text if token.kind == WORD or token.kind == MARK else "" for token in tokens]
         """The keyword or sign at an index, from -2 on; empty if something else, or nothing, is there."""
-        return self._texts[at]
+        self.texts += [""] * 4  # what is behind the end, and, by negative indexes, before the beginning
 
     def opens(self, at: int) -> bool:
         """A parenthesis opens at an index."""
-        return self._texts[at] == "("
+        return self.texts[at] == "("
 
     def push(self, level: Level) -> None:
         """A parenthesis or bracket has opened."""

@@ -30,7 +30,7 @@ def mark(reader: Reader, at: int, mark: str) -> int:
         reader.levels.pop()
     elif mark == "[":
         level.fresh = False
-        if reader.text(at - 1) == "]":
+        if reader.texts[at - 1] == "]":
             reader.subscripts += 1
             if reader.subscripts >= MAX_SUBSCRIPTS:
                 raise refused(f"an array has at most {MAX_SUBSCRIPTS} dimensions")
@@ -61,7 +61,7 @@ def _comma(level: Level) -> None:
 
 def _selection(reader: Reader, at: int) -> int:
     """A dot behind a parenthesis or bracket."""
-    if at + 1 < len(reader.tokens) and reader.text(at - 1) in (")", "]"):
+    if at + 1 < len(reader.tokens) and reader.texts[at - 1] in (")", "]"):
         after = reader.tokens[at + 1]
         if after.kind == OPERATOR and after.text == "*":
             return at + 2
