@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -75,6 +75,10 @@ class Plan:
     """FROM and WHERE of the table's row in the registry, as ``registry``; None if it has none."""
     source: str | None = None
     """The rows of the page with their columns as they are, as it may stand in FROM."""
+    unordered: str | None = None
+    """The same without an order; None if the order decides which rows there are."""
+    whole: bool = False
+    """The page is the whole table by ``_id``, which is one of its columns."""
     full_text: bool = False
     """The rows are found by full text."""
 
@@ -142,11 +146,15 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
         position=_position(search, terms),
         numbered=wants_last,
     )
-    records = with_ = last = source = None
+    records = with_ = last = source = unordered = None
+    everything = search.limit is None and not search.offset and search.cursor is None and not search.distinct
     if search.limit != 0 or copy_format:
         with_, source = page.sql(arguments)
         records = _rendered(source, outputs, search, snippets, page.numbered)
         last = page.last if wants_last else None
+        if everything and not page.numbered:
+            _, unordered = replace(page, terms=()).sql(arguments)
+    by_id = [(term.name, term.descending) for term in terms] == [(ID, False)]
     return Plan(
         outputs=tuple(outputs),
         terms=tuple(terms),
@@ -159,6 +167,8 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
         copy_format=copy_format,
         registry=registry_row(schema),
         source=source,
+        unordered=unordered,
+        whole=everything and by_id and not matched.where and any(output.column.name == ID for output in outputs),
         full_text=bool(matched.queries),
     )
 
