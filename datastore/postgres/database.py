@@ -140,9 +140,11 @@ class Database:
         )
         _leave_jit_alone(connection)
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield connection
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
         finally:
+            # There is nothing to commit, and a COPY that nobody wants ends with its connection. A ROLLBACK would have
+            # to wait until that is over, and asyncpg may then miss its end.
             connection.terminate()
 
     async def _share_snapshot(self, connections: Sequence[asyncpg.Connection]) -> None:
