@@ -58,13 +58,16 @@ async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGe
 
 
 async def _chunks(coming: _Rows) -> AsyncGenerator[bytes, None]:
-    """The file, its first chunk with the first rows; at least one chunk, which may be empty."""
+    """The file, as soon as the first rows have come; at least one chunk, which may be empty."""
     copying = asyncio.create_task(coming.copy())
     try:
         rows = await coming.queue.get()
         if rows is None:
             await copying
         head = coming.opening()
+        if head and coming.writer.threaded:
+            yield head  # the first rows take a moment
+            head = b""
         while rows is not None:
             yield head + await coming.written(rows)
             head = b""

@@ -69,7 +69,7 @@ async def copy_in_turns(
     """Give the rows of ``copy`` under each of the conditions to ``sink``, in this order.
 
     The connections take turns at the conditions, and each reads ahead while the rows of another are given. Raises what
-    :func:`copy_out` raises, and no connection is then busy any more.
+    :func:`copy_out` raises; connections that were in the middle of a COPY are then closed.
     """
     copies = [
         replace(copy, query=f"{copy.query} WHERE {condition}", header=copy.header and number == 0)
@@ -94,9 +94,13 @@ async def copy_in_turns(
 async def _lane(
     connection: asyncpg.Connection, copies: Sequence[Copy], queue: asyncio.Queue[bytes | None], batch: int
 ) -> None:
-    for copy in copies:
-        await copy_out(connection, copy, queue.put, batch)
-        await queue.put(None)
+    try:
+        for copy in copies:
+            await copy_out(connection, copy, queue.put, batch)
+            await queue.put(None)
+    except BaseException:
+        connection.terminate()  # before more comes, which asyncpg would not expect any more
+        raise
 
 
 async def _next(queue: asyncio.Queue[bytes | None], lane: asyncio.Task[None]) -> bytes | None:

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from datastore.errors import ValidationError
+from datastore.postgres.copy_out import Copy, copy_out
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier, literal
 from datastore.tables import cursor as cursors
@@ -313,16 +314,15 @@ async def _run_copy(connection: asyncpg.Connection, schema: TableSchema, plan: P
     if counts is None:
         raise gone(schema)
     last = None if plan.last is None else await connection.fetchval(f"{plan.with_}{plan.last}")
-    text = bytearray()
+    parts: list[bytes] = []
     if plan.records is not None and plan.copy_format is not None:
 
-        async def keep(data: bytes) -> None:
-            text.extend(data)
+        async def keep(rows: bytes) -> None:
+            parts.append(rows)
 
-        await connection.copy_from_query(
-            f"{plan.with_}{plan.records}", output=keep, format="csv", delimiter=COPY_FORMATS[plan.copy_format]
-        )
-    return _found(plan, counts, bytes(text), last)
+        copy = Copy(f"{plan.with_}{plan.records}", delimiter=COPY_FORMATS[plan.copy_format])
+        await copy_out(connection, copy, keep, batch=2**17)
+    return _found(plan, counts, b"".join(parts), last)
 
 
 def _found(plan: Plan, counts: Mapping[str, int], records: bytes, last: bytes | None) -> Found:
