@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from datastore.exports.arrow_types import Field, Profile, by_hand, field, profile, profiled
 from datastore.exports.rows import Rows
 from datastore.exports.sink import Sink
-from datastore.exports.writer import Copy, Options, Unfit, Writer
+from datastore.exports.writer import Options, Unfit, Writer
+from datastore.postgres.copy_out import Copy
 from datastore.tables.schema import Column
 
 _ROW_GROUP = 32 * 2**20
@@ -37,7 +38,7 @@ async def _fields(connection: asyncpg.Connection, rows: Rows) -> list[Field]:
     found: dict[Column, str] = {}
     # PostgreSQL takes at most 1664 columns of a result; an aggregate each is far from it in one statement.
     if wanted:
-        record = await connection.fetchrow(rows.select([sql for _, sql in wanted]))
+        record = await connection.fetchrow(rows.aggregate([sql for _, sql in wanted]))
         found = dict(zip([column for column, _ in wanted], record.values(), strict=True))
     return [field(column, profile(column, found[column]) if column in found else Profile()) for column in rows.columns]
 

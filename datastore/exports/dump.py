@@ -6,6 +6,7 @@ A task of its own fills a short queue with what PostgreSQL sends; whoever takes 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from datastore.errors import ValidationError
 from datastore.exports.formats import Format
 from datastore.exports.rows import Opener
 from datastore.exports.writer import BOM, Options, Writer
+from datastore.postgres.copy_out import copy_in_turns, copy_out
 
 _CHUNKS = 8
 """Chunks of rows that may wait for a slow client: what a dump holds in memory."""
@@ -56,13 +58,16 @@ async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGe
 
 
 async def _chunks(coming: _Rows) -> AsyncGenerator[bytes, None]:
-    """The file, its first chunk with the first rows; at least one chunk, which may be empty."""
+    """The file, as soon as the first rows have come; at least one chunk, which may be empty."""
     copying = asyncio.create_task(coming.copy())
     try:
         rows = await coming.queue.get()
         if rows is None:
             await copying
         head = coming.opening()
+        if head and coming.writer.threaded:
+            yield head  # the first rows take a moment
+            head = b""
         while rows is not None:
             yield head + await coming.written(rows)
             head = b""
@@ -85,7 +90,6 @@ class _Rows:
     stall_timeout: float
     count: Callable[[int], None] | None
     queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(_CHUNKS))
-    _pending: bytearray = field(default_factory=bytearray)
     _writer: Writer | None = None
 
     async def copy(self) -> None:
@@ -93,18 +97,11 @@ class _Rows:
         try:
             async with self.opener() as (connection, rows):
                 self._writer = writer = await self.format.writer(connection, rows, self.options)
-                copy = writer.copy
-                status = await connection.copy_from_query(
-                    copy.query,
-                    output=self._collect,
-                    format="csv",
-                    header=copy.header,
-                    delimiter=copy.delimiter,
-                    quote=copy.quote,
-                )
-                if rows.most is not None and int(status.split()[-1]) > rows.most:
+                if rows.split is not None:
+                    connections, conditions = rows.split.connections, rows.split.conditions
+                    await copy_in_turns(connections, writer.copy, conditions, self._put, writer.batch)
+                elif await copy_out(connection, writer.copy, self._put, writer.batch) > (rows.most or sys.maxsize):
                     raise TooManyRows(f"more than {rows.most} rows")
-            await self._put()
             await self.queue.put(None)
         except BaseException:
             # Nobody wants the rest: make room for the end, behind which the reader finds what went wrong.
@@ -113,16 +110,7 @@ class _Rows:
             self.queue.put_nowait(None)
             raise
 
-    async def _collect(self, data: bytes) -> None:
-        self._pending.extend(data)
-        if len(self._pending) >= self.writer.batch:
-            await self._put()
-
-    async def _put(self) -> None:
-        if not self._pending:
-            return
-        rows = bytes(self._pending)
-        self._pending.clear()
+    async def _put(self, rows: bytes) -> None:
         if self.count is not None:
             self.count(rows.count(b"\n"))
         # A client that takes nothing must not hold a snapshot, and its connection, for ever.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -12,11 +12,27 @@ import asyncpg
 from datastore.errors import NotFound
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier
+from datastore.tables.names import ID
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.search import Plan
 
 SOURCE = "page"
 """The name under which the rows stand in a statement that reads them."""
+
+
+_LARGE = 32 * 2**20
+"""Bytes of a table that is worth a second connection."""
+_STRETCH = 2 * 2**20
+"""Bytes of the table that a connection reads at its turn: about what it may be ahead of it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How several connections read a large table at a time."""
+
+    connections: Sequence[asyncpg.Connection]
+    conditions: Sequence[str]
+    """Of stretches of the rows, one behind the other; every row is in one of them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,13 @@ class Rows:
     """A sub-select, as it may stand in FROM."""
     most: int | None = None
     """More rows than these break the transfer off."""
+    unordered: str | None = None
+    """The same sub-select without an order, if it needs none."""
+    split: Split | None = None
+
+    def aggregate(self, cells: Sequence[str]) -> str:
+        """The statement that gives aggregates of all rows, which stand under the name ``page``."""
+        return f"SELECT {', '.join(cells)} FROM {self.unordered or self.source} AS {SOURCE}"
 
     def select(self, cells: Sequence[str], limits: str = "") -> str:
         """The statement that gives these expressions over the rows, which stand under the name ``page``."""
@@ -53,14 +76,32 @@ def of_table(database: Database, schema: TableSchema, plan: Plan) -> Opener:
     """
     if plan.source is None or plan.copy_format is None:
         raise ValueError("not a plan for a dump")
-    rows = Rows(tuple(output.column for output in plan.outputs), plan.fields, plan.source)
+    columns = tuple(output.column for output in plan.outputs)
+    rows = Rows(columns, plan.fields, plan.source, unordered=plan.unordered)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[tuple[asyncpg.Connection, Rows]]:
-        async with database.snapshot(schema.public) as connection:
+        size = await _size(database, schema) if plan.whole else 0
+        async with database.snapshots(schema.public, 1 if size < _LARGE else 2) as connections:
             try:
-                yield connection, rows
+                split = None if len(connections) == 1 else await _split(connections, schema, size)
+                yield connections[0], replace(rows, split=split)
             except asyncpg.UndefinedTableError:
                 raise NotFound("DataStore resource not found") from None
 
     return opened
+
+
+async def _size(database: Database, schema: TableSchema) -> int:
+    return await database.owner.fetchval("SELECT pg_relation_size(to_regclass($1))", schema.sql_name) or 0
+
+
+async def _split(connections: Sequence[asyncpg.Connection], schema: TableSchema, size: int) -> Split | None:
+    """Ranges of ``_id``, as many as make stretches of a good size if the numbers are used evenly."""
+    low, high = await connections[0].fetchrow(f"SELECT min(_id), max(_id) FROM {schema.sql_name}")
+    if low is None:
+        return None
+    width = (high - low) // (size // _STRETCH) + 1
+    starts = range(low, high + 1, width)
+    id = f"{SOURCE}.{identifier(ID)}"
+    return Split(connections, [f"{id} >= {start} AND {id} < {start + width}" for start in starts])

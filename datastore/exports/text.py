@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncpg
 
 from datastore.exports.rows import SOURCE, Rows
-from datastore.exports.writer import Copy, Options, Writer
+from datastore.exports.writer import Options, Writer
+from datastore.postgres.copy_out import Copy
 from datastore.postgres.quoting import identifier
 from datastore.tables import render
 

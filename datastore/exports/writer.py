@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastore.errors import ValidationError
+from datastore.postgres.copy_out import Copy
 
 BOM = b"\xef\xbb\xbf"
 _MOST_ARGUMENTS = 99
@@ -28,16 +29,6 @@ class Options:
     """Lines of csv and tsv end with CR LF."""
     milliseconds: bool = True
     """Timestamps in text have three digits of milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A COPY in PostgreSQL's CSV format."""
-
-    query: str
-    header: bool = False
-    delimiter: str = ","
-    quote: str = '"'
 
 
 def lines(query: str) -> Copy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ import asyncpg
 
 from datastore.errors import Unavailable
 from datastore.postgres.notifications import CHANNEL, Notifications
+from datastore.postgres.quoting import literal
 from datastore.postgres.reads import ReadPool
 from datastore.postgres.roles import role_password
 from datastore.settings import Settings
@@ -129,33 +130,57 @@ class Database:
         return database
 
     @asynccontextmanager
-    async def snapshot(self, public: bool) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of its own for a long read, in one read-only transaction without a time limit.
+    async def snapshots(self, public: bool, most: int) -> AsyncIterator[list[asyncpg.Connection]]:
+        """Up to ``most`` connections for a long read, each in a read-only transaction without a time limit, all with
+        one snapshot. One is waited for; further ones are those that are free at this moment.
 
-        It belongs to the role that may read public datasets only, or every dataset. Slow readers therefore never take
-        the connections of quick ones. Raises :class:`Unavailable` when too many are open already.
+        They belong to the role that may read public datasets only, or every dataset, and to no pool. Slow readers
+        therefore never take the connections of quick ones. Raises :class:`Unavailable` when too many are open already.
         """
         try:
             await asyncio.wait_for(self._snapshots.acquire(), self.settings.connect_timeout)
         except TimeoutError:
             raise Unavailable("too many dumps at a time; try again") from None
+        async with AsyncExitStack() as stack:
+            stack.callback(self._snapshots.release)
+            count = 1
+            while count < most and not self._snapshots.locked():
+                await self._snapshots.acquire()  # at once
+                stack.callback(self._snapshots.release)
+                count += 1
+            connections = [await stack.enter_async_context(self._long_read(public)) for _ in range(count)]
+            if count > 1:
+                await self._share_snapshot(connections)
+            yield connections
+
+    @asynccontextmanager
+    async def _long_read(self, public: bool) -> AsyncIterator[asyncpg.Connection]:
+        role = self.settings.public_role if public else self.settings.reader_role
+        connection = await asyncpg.connect(
+            _without_credentials(self._dsn),
+            user=role,
+            password=role_password(self.settings, role),
+            timeout=self.settings.connect_timeout,
+            server_settings={**_SESSION, "default_transaction_read_only": "on"},
+        )
+        _leave_jit_alone(connection)
         try:
-            role = self.settings.public_role if public else self.settings.reader_role
-            connection = await asyncpg.connect(
-                _without_credentials(self._dsn),
-                user=role,
-                password=role_password(self.settings, role),
-                timeout=self.settings.connect_timeout,
-                server_settings={**_SESSION, "default_transaction_read_only": "on"},
-            )
-            _leave_jit_alone(connection)
-            try:
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    yield connection
-            finally:
-                connection.terminate()
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
         finally:
-            self._snapshots.release()
+            # There is nothing to commit, and a COPY that nobody wants ends with its connection. A ROLLBACK would have
+            # to wait until that is over, and asyncpg may then miss its end.
+            connection.terminate()
+
+    async def _share_snapshot(self, connections: Sequence[asyncpg.Connection]) -> None:
+        """Let transactions that have not read anything yet see the same. The reading roles may not do that alone."""
+        async with (
+            self.owner.acquire() as owner,
+            owner.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            name = await owner.fetchval("SELECT pg_export_snapshot()")
+            for connection in connections:
+                await connection.execute(f"SET TRANSACTION SNAPSHOT {literal(name)}")
 
     async def connect_reading(self, role: str, limits: Mapping[str, str]) -> asyncpg.Connection:
         """A connection of its own for one of the read-only roles, with further settings of its session."""

@@ -12,12 +12,14 @@ _TIMESTAMP = 'YYYY-MM-DD"T"HH24:MI:SS'
 def timestamp(sql: str, milliseconds: bool) -> str:
     """ISO 8601; always three digits of milliseconds, cut, or none; infinity becomes null (to_char does both).
 
-    to_char takes three times as long as the type's own output, which is the same for whole seconds but for the T.
+    to_char takes three times as long as the type's own output, which from year 1 to 9999 is the same but for the T and
+    the length of the fraction: none, or up to six digits.
     """
-    pattern, fraction = (f"{_TIMESTAMP}.MS", " || '.000'") if milliseconds else (_TIMESTAMP, "")
+    pattern, whole, length = (f"{_TIMESTAMP}.MS", " || '.000'", 23) if milliseconds else (_TIMESTAMP, "", 19)
+    text = f"replace({sql}::text, ' ', 'T')"
     return (
-        f"CASE WHEN {sql}::timestamp(0) = {sql} AND {sql} >= '0001-01-01' AND {sql} < 'infinity'"
-        f" THEN replace({sql}::text, ' ', 'T'){fraction}"
+        f"CASE WHEN {sql} >= '0001-01-01' AND {sql} < '10000-01-01'"
+        f" THEN CASE WHEN {sql}::timestamp(0) = {sql} THEN {text}{whole} ELSE rpad({text}, {length}, '0') END"
         f" WHEN {sql} < '0001-01-01' THEN to_char({sql}, '{pattern} BC') ELSE to_char({sql}, '{pattern}') END"
     )
 

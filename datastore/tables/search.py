@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from datastore.errors import ValidationError
+from datastore.postgres.copy_out import Copy, copy_out
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier, literal
 from datastore.tables import cursor as cursors
@@ -75,6 +76,10 @@ class Plan:
     """FROM and WHERE of the table's row in the registry, as ``registry``; None if it has none."""
     source: str | None = None
     """The rows of the page with their columns as they are, as it may stand in FROM."""
+    unordered: str | None = None
+    """The same without an order; None if the order decides which rows there are."""
+    whole: bool = False
+    """The page is the whole table by ``_id``, which is one of its columns."""
     full_text: bool = False
     """The rows are found by full text."""
 
@@ -151,11 +156,15 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
         position=_position(search, terms),
         numbered=wants_last,
     )
-    records = with_ = last = source = None
+    records = with_ = last = source = unordered = None
+    everything = search.limit is None and not search.offset and search.cursor is None and not search.distinct
     if search.limit != 0 or copy_format:
         with_, source = page.sql(arguments)
         records = _rendered(source, outputs, search, snippets, page.numbered)
         last = page.last if wants_last else None
+        if everything and not page.numbered:
+            _, unordered = replace(page, terms=()).sql(arguments)
+    by_id = [(term.name, term.descending) for term in terms] == [(ID, False)]
     return Plan(
         outputs=tuple(outputs),
         terms=tuple(terms),
@@ -168,6 +177,8 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
         copy_format=copy_format,
         registry=registry_row(schema),
         source=source,
+        unordered=unordered,
+        whole=everything and by_id and not matched.where and any(output.column.name == ID for output in outputs),
         full_text=bool(matched.queries),
     )
 
@@ -312,16 +323,15 @@ async def _run_copy(connection: asyncpg.Connection, schema: TableSchema, plan: P
     if counts is None:
         raise gone(schema)
     last = None if plan.last is None else await connection.fetchval(f"{plan.with_}{plan.last}")
-    text = bytearray()
+    parts: list[bytes] = []
     if plan.records is not None and plan.copy_format is not None:
 
-        async def keep(data: bytes) -> None:
-            text.extend(data)
+        async def keep(rows: bytes) -> None:
+            parts.append(rows)
 
-        await connection.copy_from_query(
-            f"{plan.with_}{plan.records}", output=keep, format="csv", delimiter=COPY_FORMATS[plan.copy_format]
-        )
-    return _found(plan, counts, bytes(text), last)
+        copy = Copy(f"{plan.with_}{plan.records}", delimiter=COPY_FORMATS[plan.copy_format])
+        await copy_out(connection, copy, keep, batch=2**17)
+    return _found(plan, counts, b"".join(parts), last)
 
 
 def _found(plan: Plan, counts: Mapping[str, int], records: bytes, last: bytes | None) -> Found:

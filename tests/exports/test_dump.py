@@ -13,11 +13,13 @@ import pytest
 
 from datastore.actions.registry import RawJson
 from datastore.actions.services import Services
-from datastore.exports import dump
+from datastore.exports import dump, rows
 from datastore.exports.formats import FORMATS, by_extension
 from datastore.exports.rows import of_table
 from datastore.exports.writer import Options
+from datastore.postgres import copy_out
 from datastore.tables import search
+from datastore.tables.matching import Match
 from datastore.tables.schema import TableSchema
 from datastore.tables.search import Search
 
@@ -25,8 +27,21 @@ CallAction = Callable[..., Awaitable[Any]]
 ROWS = 40_000
 
 
+@pytest.fixture(params=[1, 2], ids=["one connection", "two connections"])
+def connections(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many connections read the table."""
+    count: int = request.param
+    if count == 2:
+        monkeypatch.setattr(rows, "_LARGE", 2**20)
+        monkeypatch.setattr(rows, "_STRETCH", 2**18)
+        monkeypatch.setattr(copy_out, "_AHEAD", 1)
+    return count
+
+
 @pytest.fixture
-async def large(call: CallAction, services: Services, resource: str, monkeypatch: pytest.MonkeyPatch) -> TableSchema:
+async def large(
+    call: CallAction, services: Services, resource: str, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> TableSchema:
     """A table whose dump is several times what may wait in memory."""
     monkeypatch.setattr(dump, "_CHUNKS", 1)
     await call(
@@ -53,6 +68,12 @@ async def dumps_under_way(services: Services) -> int:
     )
 
 
+async def until(services: Services, under_way: int) -> None:
+    async with asyncio.timeout(20):
+        while await dumps_under_way(services) != under_way:  # noqa: ASYNC110 -- the server tells by being asked only
+            await asyncio.sleep(0.02)
+
+
 async def test_one_snapshot_whatever_is_written_meanwhile(
     call: CallAction, services: Services, large: TableSchema
 ) -> None:
@@ -61,19 +82,56 @@ async def test_one_snapshot_whatever_is_written_meanwhile(
     await call("datastore_delete", resource_id=large.resource_id, filters={"n": {"gte": 100}})
     await call("datastore_upsert", resource_id=large.resource_id, method="insert", records=[{"n": -1}])
     text += [chunk async for chunk in chunks]
-    rows = list(csv.reader(io.StringIO(b"".join(text).decode())))
-    assert [row[1] for row in rows[1:]] == [str(number) for number in range(ROWS)]
+    found = list(csv.reader(io.StringIO(b"".join(text).decode())))
+    assert found[0] == ["_id", "n", "t"]
+    assert [row[1] for row in found[1:]] == [str(number) for number in range(ROWS)]
+
+
+async def test_rows_stay_in_order_where_numbers_are_missing(
+    call: CallAction, services: Services, large: TableSchema
+) -> None:
+    await call("datastore_delete", resource_id=large.resource_id, filters={"n": {"gte": 5000, "lt": 30_000}})
+    await call("datastore_delete", resource_id=large.resource_id, filters={"n": {"gte": 39_990}})
+    text = b"".join([chunk async for chunk in await started(services, large)])
+    found = [int(row[1]) for row in list(csv.reader(io.StringIO(text.decode())))[1:]]
+    assert found == [*range(5000), *range(30_000, 39_990)]
+
+
+async def test_only_a_whole_table_by_its_numbers_is_divided(services: Services, large: TableSchema) -> None:
+    def whole(**parameters: Any) -> bool:
+        return search.plan(Search(**{"limit": None, "records_format": "csv", **parameters}), large).whole
+
+    assert whole()
+    assert whole(fields=["n", "_id"])
+    assert whole(sort=["_id"])
+    assert not whole(fields=["n"])
+    assert not whole(sort=["_id desc"])
+    assert not whole(sort=["n"])
+    assert not whole(distinct=True)
+    assert not whole(limit=10)
+    assert not whole(offset=10)
+    assert not whole(match=Match(filters={"n": 1}))
+
+
+async def test_one_connection_if_no_second_one_is_free(
+    services: Services, large: TableSchema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.database, "_snapshots", asyncio.Semaphore(1))
+    chunks = await started(services, large)
+    await anext(chunks)
+    assert await dumps_under_way(services) == 1
+    assert sum([chunk.count(b"\n") async for chunk in chunks]) > 0
 
 
 @pytest.mark.parametrize("format", ["csv", "xml", "xlsx"])
-async def test_a_client_that_leaves_stops_the_query(services: Services, large: TableSchema, format: str) -> None:
+async def test_a_client_that_leaves_stops_the_query(
+    services: Services, large: TableSchema, connections: int, format: str
+) -> None:
     chunks = await started(services, large, format)
     await anext(chunks)
-    assert await dumps_under_way(services) == 1
+    await until(services, connections)
     await chunks.aclose()
-    async with asyncio.timeout(5):
-        while await dumps_under_way(services):  # noqa: ASYNC110 -- the server tells by being asked only
-            await asyncio.sleep(0.02)
+    await until(services, 0)
 
 
 @pytest.mark.parametrize("format", ["json", "parquet", "xlsx"])
