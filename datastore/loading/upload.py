@@ -49,6 +49,7 @@ class Upload:
 class _File(ColumnRecords):
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
+        self.size = upload.size
 
     def _open(self) -> pa.OSFile:
         """The file from its beginning, read by Arrow itself: past Python's memory and Python's lock."""

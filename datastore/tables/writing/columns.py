@@ -39,6 +39,8 @@ _BATCH = 2**20
 class ColumnRecords(ABC):
     """Records by columns, which can be read again."""
 
+    size: int
+    """Bytes, as they were sent."""
     guessed = False
     """All values are text, whose types are to be guessed."""
 
