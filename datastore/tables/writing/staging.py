@@ -38,6 +38,12 @@ async def number(tx: Transaction, schema: TableSchema) -> None:
     await tx.connection.execute(f"UPDATE {STAGE} SET {NEW_ID} = {await _next_id(tx, schema)}")
 
 
+async def index(tx: Transaction) -> None:
+    """Let statements find records by their index in the request."""
+    await tx.connection.execute(f"CREATE INDEX ON {STAGE} ({ROW})")
+    await tx.connection.execute(f"ANALYZE {STAGE} ({ROW})")
+
+
 async def _next_id(tx: Transaction, schema: TableSchema) -> str:
     sequence = await tx.connection.fetchval("SELECT pg_get_serial_sequence($1, '_id')", schema.sql_name)
     return f"nextval({literal(sequence)}::regclass)"

@@ -40,6 +40,9 @@ STRICT_FROM = 2**15
 UNORDERED_FROM = 2**20
 """From this many bytes on an upsert saves more than a deadlock, which is rare, would cost."""
 
+_FEW_GROUPS = 50
+"""So many may read the whole staging table each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -134,6 +137,8 @@ async def merge(
     if unordered and len(groups) > 1:
         await staging.number(tx, schema)
         unordered = False
+    if len(groups) > _FEW_GROUPS:
+        await staging.index(tx)
     ids: list[tuple[int, int]] = []
     added = 0
     for each in groups:
