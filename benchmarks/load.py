@@ -20,14 +20,14 @@ def measure(run: Run) -> list[Measurement]:
 def _insert(run: Run) -> Measurement:
     service, rows = run.service, run.size(ROWS)
     query = sample.rows(1, rows)
-    records = _records(run, query)
+    records = records_of(run, query)
     csv = service.folder / "insert.csv"
     service.copy_out(query, csv)
 
     def ours() -> float:
         resource = service.create_table(sample.FIELDS)
         seconds = _post(run, resource, "insert", records)
-        _forget(run, resource, rows)
+        forget(run, resource, rows)
         return rows / seconds
 
     def floor() -> float:
@@ -43,8 +43,8 @@ def _insert(run: Run) -> Measurement:
 def _upsert(run: Run) -> Measurement:
     service, rows = run.service, run.size(UPSERTED)
     query = sample.rows(1, rows)
-    existing = _records(run, sample.rows(1, rows // 2))
-    records = _records(run, query)
+    existing = records_of(run, sample.rows(1, rows // 2))
+    records = records_of(run, query)
     csv = service.folder / "upsert.csv"
     service.copy_out(query, csv)
 
@@ -52,7 +52,7 @@ def _upsert(run: Run) -> Measurement:
         resource = service.create_table(sample.FIELDS, primary_key=["station"])
         _post(run, resource, "insert", existing)
         seconds = _post(run, resource, "upsert", records)
-        _forget(run, resource, rows)
+        forget(run, resource, rows)
         return rows / seconds
 
     def floor() -> float:
@@ -72,7 +72,8 @@ _CREATE_FLOOR = (
 )
 
 
-def _records(run: Run, query: str) -> bytes:
+def records_of(run: Run, query: str) -> bytes:
+    """The rows of a query as a JSON list of objects."""
     return run.service.query(f"SELECT json_agg(r) FROM ({query}) AS r")
 
 
@@ -84,7 +85,7 @@ def _post(run: Run, resource: str, method: str, records: bytes) -> float:
     return perf_counter() - started
 
 
-def _forget(run: Run, resource: str, rows: int) -> None:
+def forget(run: Run, resource: str, rows: int) -> None:
     """Check that all is there, and drop the table before its full-text index is begun."""
     found = int(run.service.query(f"SELECT count(*) FROM {run.service.sql_name(resource)}"))
     if found != rows:

@@ -25,7 +25,7 @@ def rows(first: int, last: int) -> str:
         SELECT n::int4 AS station,
                n * 4294967311 AS serial,
                (n * 7919 % 1000003)::float8 / 997 AS reading,
-               (n * 31 % 10000000)::numeric / 100 AS price,
+               round((n * 31 % 10000000)::numeric / 100, 2) AS price,
                n % 3 = 0 AS valid,
                timestamp '2020-01-01' + n * interval '61 seconds' AS measured_at,
                date '2020-01-01' + (n % 2000)::int AS day,

@@ -15,6 +15,8 @@ from datastore.actions import (  # noqa: F401
     search_lists,
     site,
     tables_analysis,
+    tables_create,
+    tables_delete,
     tables_functions,
     tables_read,
     tables_sql,

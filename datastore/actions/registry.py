@@ -85,7 +85,7 @@ class Action:
     get: bool
     """Free of side effects: may be called by GET, and reads the query string."""
     raw: frozenset[str]
-    """Parameters of a JSON body that are handed over as :class:`RawJson`, not decoded."""
+    """Parameters of a JSON body that are handed over as :class:`msgspec.Raw`, not decoded."""
 
     @property
     def help(self) -> str:

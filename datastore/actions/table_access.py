@@ -139,8 +139,10 @@ def record_list(value: Any) -> Records | None:
         return value
     if isinstance(value, Upload):
         return value.records()
+    if isinstance(value, msgspec.Raw):
+        return JsonList(memoryview(value))  # known to be JSON
     if isinstance(value, RawJson):
-        return JsonList(value)  # known to be JSON
+        return JsonList(value)
     try:
         text = value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else orjson.dumps(value)
         return JsonList(bytes(_ANY_JSON.decode(text)))

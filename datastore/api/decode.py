@@ -36,7 +36,7 @@ class Decoded:
     """What a request says. Close it when the action is done, for the temporary files of uploads."""
 
     parameters: dict[str, Any]
-    """Strings, lists of strings (a repeated field), JSON values, RawJson, UploadFile for an uploaded file, and Upload
+    """Strings, lists of strings (a repeated field), JSON values, Raw, UploadFile for an uploaded file, and Upload
     for a body of records."""
     callback: str | None = None
     """Name of the JSONP function. The request is then anonymous, whatever credentials it carries."""

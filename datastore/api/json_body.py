@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from datastore.actions.registry import RawJson
 from datastore.errors import BadRequest
 from datastore.validation import json_number
 
@@ -19,11 +18,11 @@ _CHUNK = 2**20
 def decode_object(body: bytes, raw: Collection[str], max_depth: int) -> dict[str, Any]:
     """The members of the JSON object ``body``; blank text is the empty object.
 
-    Members named in ``raw`` are handed over as :class:`RawJson`, undecoded (``null`` as None). They are sound JSON all
-    the same: msgspec checks the syntax of what it skips (also escapes and surrogates, measured on 0.22), and that the
-    whole body is UTF-8 is checked here. Two things about them are left to whoever decodes them: a NUL character
-    (``\\u0000``) may stand in a string, and numbers have any number of digits. Their nesting is limited by msgspec's
-    own recursion limit alone.
+    Members named in ``raw`` are handed over as :class:`msgspec.Raw`, views into ``body`` (``null`` as None). They are
+    sound JSON all the same: msgspec checks the syntax of what it skips (also escapes and surrogates, measured on 0.22),
+    and that the whole body is UTF-8 is checked here. Two things about them are left to whoever decodes them: a NUL
+    character (``\\u0000``) may stand in a string, and numbers have any number of digits. Their nesting is limited by
+    msgspec's own recursion limit alone.
 
     In all other members numbers keep every digit: a number with a fraction or an exponent is a float if the float's
     shortest text has the same value, else a Decimal. ``max_depth`` limits their nesting, the object itself counted.
@@ -73,9 +72,9 @@ def _check_utf8(body: bytes) -> None:
 
 def _member(name: str, found: msgspec.Raw, raw: Collection[str], max_depth: int) -> Any:
     refuse_nul(name)
-    text: bytes = RawJson(found)
     if name in raw:
-        return None if text == b"null" else text
+        return None if len(memoryview(found)) == 4 and bytes(found) == b"null" else found
+    text = bytes(found)
     value = _VALUE.decode(text)
     # The walk is for the rare text that may break a rule.
     if b"\\u0000" in text or text.count(b"[") + text.count(b"{") >= max_depth:

@@ -20,11 +20,14 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from datastore.errors import ValidationError
+from datastore.loading.arrow_sizes import unpacked_sizes
 from datastore.tables.writing.columns import ColumnRecords
 from datastore.tables.writing.sources import JsonLines, JsonRecords, records_error
 
 _BATCH = 8_000
 """Rows at a time."""
+_UNPACKED, _RATIO = 2**28, 16
+"""Bytes that a record batch, or a row group, may have when unpacked: so many, and so many for each byte sent."""
 _BLOCKS = (2**20, 2**24)
 """Bytes of CSV at a time; no row may be longer than the last."""
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -49,10 +52,17 @@ class Upload:
 class _File(ColumnRecords):
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
+        self.size = upload.size
 
     def _open(self) -> pa.OSFile:
         """The file from its beginning, read by Arrow itself: past Python's memory and Python's lock."""
         return pa.OSFile(f"/dev/fd/{self._upload.file.fileno()}")
+
+    def _check_unpacked(self, size: int) -> None:
+        """A part that is read at once takes no more memory than what was sent lets expect."""
+        most = _UNPACKED + _RATIO * self._upload.size
+        if size > most:
+            raise records_error(f"a batch is {size} bytes when unpacked, more than {most}: send smaller ones")
 
 
 def _check_names(names: list[str]) -> list[str]:
@@ -137,6 +147,9 @@ class _Arrow(_File):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         with _whole("Arrow data"), self._reader() as reader:
+            is_file = isinstance(reader, pa.ipc.RecordBatchFileReader)
+            for size in unpacked_sizes(self._upload.file, self._upload.size, is_file):
+                self._check_unpacked(size)
             if isinstance(reader, pa.ipc.RecordBatchFileReader):
                 found: Iterator[pa.RecordBatch] = map(reader.get_batch, range(reader.num_record_batches))
             else:
@@ -165,12 +178,27 @@ class _Parquet(_File):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         with _whole("Parquet"), self._reader() as reader:
+            for number in range(reader.num_row_groups):
+                self._check_unpacked(reader.metadata.row_group(number).total_byte_size)
             yield from reader.iter_batches(_BATCH)
 
     @contextmanager
     def _reader(self) -> Iterator[pa.parquet.ParquetFile]:
-        with self._open() as file, pa.parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False) as reader:
-            yield reader
+        with self._open() as file:
+            # A dictionary's long text, repeated by a few bits a row, stays one text in memory.
+            names = _texts(pa.parquet.read_metadata(file))
+            with pa.parquet.ParquetFile(file, read_dictionary=names, buffer_size=2**20, pre_buffer=False) as reader:
+                yield reader
+
+
+def _texts(metadata: pa.parquet.FileMetaData) -> list[str]:
+    """The columns that are stored with dictionaries of texts."""
+    if not metadata.num_row_groups:
+        return []
+    group = metadata.row_group(0)
+    columns = (group.column(number) for number in range(group.num_columns))
+    texts = [one.path_in_schema for one in columns if one.has_dictionary_page and one.physical_type == "BYTE_ARRAY"]
+    return [name for name in texts if name in metadata.schema.to_arrow_schema().names]
 
 
 @contextmanager

@@ -62,6 +62,8 @@ class Transaction:
     connection: asyncpg.Connection
     settings: Settings
     author: Author = NOBODY
+    attempt: int = 1
+    """Greater after a deadlock: then it is time to take locks in a fixed order."""
     runs_functions: bool = False
     """Functions that others wrote run in it: the session is cleaned afterwards."""
     changes: list[tuple[str, str]] = field(default_factory=list)
@@ -200,7 +202,7 @@ class Database:
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._write_once(work, author)
+                return await self._write_once(work, author, attempt)
             except (*_RETRIED, asyncpg.InternalServerError) as error:
                 # What PostgreSQL says to DDL on a table whose index another session is just building.
                 if isinstance(error, asyncpg.InternalServerError) and "concurrently" not in str(error):
@@ -210,9 +212,11 @@ class Database:
                 await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 -- jitter, not a secret
         raise AssertionError("unreachable")
 
-    async def _write_once(self, work: Callable[[Transaction], Awaitable[Result]], author: Author) -> Result:
+    async def _write_once(
+        self, work: Callable[[Transaction], Awaitable[Result]], author: Author, attempt: int
+    ) -> Result:
         async with self.owner.acquire() as connection:
-            transaction = Transaction(connection, self.settings, author)
+            transaction = Transaction(connection, self.settings, author, attempt)
             try:
                 async with connection.transaction():
                     result = await _run(transaction, work)

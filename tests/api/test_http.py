@@ -36,7 +36,7 @@ class Anything(Parameters):
     """For the actions below: what no real action shows on demand."""
 
     kind: str = ""
-    records: RawJson | None = None
+    records: Any = None
     size: int = 0
 
 
@@ -52,7 +52,7 @@ async def wire_fail(call: Call, parameters: Anything) -> None:
             await connection.execute("SET LOCAL statement_timeout = 20")
             await connection.execute("SELECT pg_sleep(10)")
     if parameters.kind == "structure":
-        raise errors.StructureError("not a list", {"records": parameters.records})
+        raise errors.StructureError("not a list", {"records": RawJson(parameters.records)})
     raise {"validation": errors.ValidationError({"id": ["Missing value"]}), "bug": RuntimeError("secret detail")}[
         parameters.kind
     ]
@@ -62,7 +62,7 @@ async def wire_write(call: Call, parameters: Anything) -> Any:
     """Gives its records back, and says that it changed a package."""
     call.changed_entities["packages"] = ["p"]
     call.timings["db"] = 0.0015
-    return parameters.records
+    return None if parameters.records is None else RawJson(parameters.records)
 
 
 async def wire_text(_call: Call, parameters: Anything) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -22,6 +24,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from datastore.loading.upload import Upload
+from datastore.tables.writing.columns import ColumnRecords, plain, small
 from tests.e2e.http import Api
 from tests.tables.strategies import BY_TYPE, column_names, dumps
 
@@ -426,3 +430,43 @@ async def test_rows_of_any_length(api: Api, dataset: str) -> None:
     assert response.status_code == 200, response.text
     rows = await api.rows(created["resource_id"], sort="_id")
     assert [(row["n"], len(row["text"])) for row in rows] == list(enumerate(lengths))
+
+
+def bomb(kind: str) -> tuple[bytes, str]:
+    """Some kilobytes that become gigabytes when they are unpacked as a whole."""
+    output = pa.BufferOutputStream()
+    if kind == "parquet: one long text in all rows":
+        repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 4_000, pa.int32()), pa.array(["x" * 2**20]))
+        pa.parquet.write_table(pa.table({"name": repeated}), output, compression="zstd", store_schema=False)
+        return output.getvalue().to_pybytes(), PARQUET
+    if kind == "parquet: a large page":
+        long = pa.table({"name": pa.array(["x" * 2**26] * 6, pa.large_string())})
+        pa.parquet.write_table(long, output, compression="zstd", use_dictionary=False)
+        return output.getvalue().to_pybytes(), PARQUET
+    table = pa.table({"age": pa.repeat(pa.scalar(0, pa.int64()), 50_000_000)})
+    new = pa.ipc.new_file if kind == "arrow file" else pa.ipc.new_stream
+    with new(output, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return output.getvalue().to_pybytes(), FILE if kind == "arrow file" else STREAM
+
+
+@pytest.mark.parametrize("kind", ["parquet: a large page", "arrow stream", "arrow file"])
+async def test_what_would_unpack_to_gigabytes_is_refused(api: Api, people: str, kind: str) -> None:
+    body, media_type = bomb(kind)
+    assert len(body) < 100_000
+    response = await upsert(api, people, body, media_type, method="insert")
+    assert response.status_code == 409, response.text
+    assert "bytes when unpacked" in response.json()["error"]["records"][0]
+
+
+def test_one_long_text_in_all_rows_is_unpacked_row_by_row() -> None:
+    body, media_type = bomb("parquet: one long text in all rows")
+    with tempfile.TemporaryFile() as file:
+        file.write(body)
+        file.flush()
+        records = Upload(file, len(body), media_type, "utf-8").records()
+        assert isinstance(records, ColumnRecords)
+        before = pa.total_allocated_bytes()
+        for batch in itertools.islice(small(records.batches()), 20):
+            assert plain(batch.column(0)).nbytes < 2**22
+        assert pa.total_allocated_bytes() - before < 2**27

@@ -39,6 +39,8 @@ _BATCH = 2**20
 class ColumnRecords(ABC):
     """Records by columns, which can be read again."""
 
+    size: int
+    """Bytes, as they were sent."""
     guessed = False
     """All values are text, whose types are to be guessed."""
 
@@ -62,7 +64,7 @@ async def copy_columns(tx: Transaction, target: Target, columns: Sequence[Column
     async def text() -> AsyncIterator[bytes]:
         nonlocal rows
         yield _HEADER
-        batches = _small(records.batches())
+        batches = small(records.batches())
         while (found := await asyncio.to_thread(_next, batches, columns, rows, target.numbered)) is not None:
             count, lines = found
             rows += count
@@ -95,18 +97,38 @@ def _next(
     return None if batch is None else (batch.num_rows, _render(batch, columns, first, numbered))
 
 
-def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of about a megabyte."""
+def small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of about a megabyte, also when they are not encoded any more."""
     for batch in batches:
-        rows = max(1, batch.num_rows * _BATCH // max(batch.nbytes, 1))
+        rows = max(1, batch.num_rows * _BATCH // max(sum(map(_plain_size, batch.columns)), 1))
         for start in range(0, batch.num_rows, rows):
             yield batch.slice(start, rows)
+
+
+def _plain_size(array: pa.Array) -> int:
+    """The bytes of the array without encodings, at most."""
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain_size(array.storage)
+    if pa.types.is_dictionary(kind):
+        values = plain(array.dictionary)
+        if is_text(values.type) or pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+            return int(pc.sum(pc.take(pc.binary_length(values), array.indices)).as_py() or 0) + int(array.nbytes)
+        return len(array) * int(values.nbytes) + int(array.nbytes)
+    if pa.types.is_run_end_encoded(kind):
+        return len(array) * _plain_size(array.values)
+    return len(array) * int(array.nbytes) if _has_encoded(kind) else int(array.nbytes)
+
+
+def _has_encoded(kind: pa.DataType) -> bool:
+    inner = [kind.field(number).type for number in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+    return any(pa.types.is_dictionary(one) or pa.types.is_run_end_encoded(one) or _has_encoded(one) for one in inner)
 
 
 def _row_at(line: int, records: ColumnRecords, columns: Sequence[Column], numbered: bool) -> int:
     """The index of the record that ends in, or goes on behind, this line of the text, counted from 1."""
     rows = lines = 0
-    batches = _small(records.batches())
+    batches = small(records.batches())
     while (found := _next(batches, columns, rows, numbered)) is not None:
         count, text = found
         in_text = text.count(b"\n")

@@ -21,6 +21,8 @@ from datastore.tables.writing.sources import JsonRecords, Piece
 
 ROW = "_row"
 """Column of the staging table: the index of the record in the request."""
+SET = "_set"
+"""Column of the staging table: the number of the record's key set; that of the first record is 0, the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive records that were copied into the same columns."""
+    """Consecutive records that name the same columns."""
 
     columns: tuple[Column, ...]
     numbers: range
     """Their indexes in the request."""
+    key_set: int = 0
+    """The number of this set of columns, in the order in which they first came."""
 
 
 @dataclass(slots=True)
@@ -89,6 +93,7 @@ class _Copy:
         self._plan = plan
         self._row = 0
         self._copied = Copied([])
+        self._sets = {} if strict is None else {_names(strict.columns): 0}
         self._as_text = 0
         """Pieces that go the text way untried."""
         self._penalty = 1
@@ -149,21 +154,31 @@ class _Copy:
         return rest
 
     async def _copy_text(self, piece: Piece) -> None:
+        """One COPY, into all columns that any of the records names; each row says which ones its record does."""
         rows = piece.rows(self._row)
-        done = 0
-        for columns, count in self._plan(rows, self._row):
-            numbers = range(self._row + done, self._row + done + count)
-            part = rows[done : done + count]
-            self._copied.rows += await copy_text(self._tx, self._target, columns, part, numbers)
-            self._add(columns, numbers)
-            done += count
+        columns: dict[str, Column] = {}
+        sets: list[int] = []
+        numbers = range(self._row, self._row + len(rows))
+        for named, count in self._plan(rows, self._row):
+            columns.update((column.name, column) for column in named)
+            key_set = self._add(named, range(self._row + len(sets), self._row + len(sets) + count))
+            sets += [key_set] * count
+        if rows:
+            self._copied.rows += await copy_text(self._tx, self._target, tuple(columns.values()), rows, numbers, sets)
         self._row += len(rows)
 
-    def _add(self, columns: tuple[Column, ...], numbers: range) -> None:
+    def _add(self, columns: tuple[Column, ...], numbers: range) -> int:
+        """Remember the run; gives the number of its key set."""
+        key_set = self._sets.setdefault(_names(columns), len(self._sets))
         runs = self._copied.runs
-        if runs and runs[-1].columns == columns:
+        if runs and runs[-1].key_set == key_set:
             numbers = range(runs.pop().numbers.start, numbers.stop)
-        runs.append(Run(columns, numbers))
+        runs.append(Run(columns, numbers, key_set))
+        return key_set
+
+
+def _names(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
 
 
 async def copy_text(
@@ -172,19 +187,26 @@ async def copy_text(
     columns: Sequence[Column],
     rows: Sequence[dict[str, msgspec.Raw]],
     numbers: Sequence[int],
+    sets: Sequence[int] = (),
 ) -> int:
-    """Text COPY; ``numbers`` are the indexes of the records in the request. Gives the number of rows written.
+    """Text COPY; ``numbers`` are the indexes of the records in the request, ``sets`` the numbers of their key sets, for
+    the staging table. Gives the number of rows written.
 
     Raises :class:`ValidationError` ``records``, with the index of the failing one.
     """
     if not columns and not target.numbered:
         return await _insert_empty(tx, target, len(rows))
-    text = decoding.text_rows(rows, columns, numbers, target.numbered)
+    names = target.names(columns)
+    first_cells: Iterable[str] | None = map(str, numbers) if target.numbered else None
+    if target.numbered and any(sets):
+        names.insert(1, SET)
+        first_cells = (f"{number}\t{key_set}" for number, key_set in zip(numbers, sets, strict=True))
+    text = decoding.text_rows(rows, columns, numbers, first_cells)
     try:
         status = await tx.connection.copy_to_table(
             target.table,
             schema_name=target.schema,
-            columns=target.names(columns),
+            columns=names,
             format="text",
             source=_once(text),
         )

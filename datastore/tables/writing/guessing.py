@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datastore.tables import guess
-from datastore.tables.writing.columns import ColumnRecords, is_text, plain
+from datastore.tables.writing.columns import ColumnRecords, is_text, plain, small
 from datastore.tables.writing.sources import JsonRecords
 
 _ENOUGH = frozenset({"text"})
@@ -41,7 +41,7 @@ async def guess_types(records: JsonRecords | ColumnRecords, names: Collection[st
 
 
 def _look_at_columns(records: ColumnRecords, kinds: dict[str, set[str]]) -> None:
-    for batch in records.batches():
+    for batch in small(records.batches()):
         for name, found in kinds.items():
             array = plain(batch.column(name))
             if is_text(array.type) and records.guessed:

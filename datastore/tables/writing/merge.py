@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastore.errors import ValidationError
@@ -12,7 +13,7 @@ from datastore.tables.names import ID
 from datastore.tables.schema import Column, TableSchema
 from datastore.tables.types import JSON
 from datastore.tables.writing import staging
-from datastore.tables.writing.copying import ROW
+from datastore.tables.writing.copying import ROW, SET, Run
 
 
 def key_expression(column: Column, source: str = "") -> str:
@@ -21,22 +22,82 @@ def key_expression(column: Column, source: str = "") -> str:
     return f"(({name})::text)" if column.type in JSON else name
 
 
+async def group(tx: Transaction, schema: TableSchema, runs: Sequence[Run]) -> list[Group]:
+    """Groups of the staged records that, applied one after the other, do what each record by itself would do.
+
+    All records that name the same columns are one group, unless some row would then be changed in another order.
+    """
+    by_set: dict[int, list[Run]] = {}
+    for run in runs:
+        by_set.setdefault(run.key_set, []).append(run)
+    if len(by_set) < len(runs):
+        groups = [
+            Group(schema, of_set[0].columns, [number for run in of_set for number in run.numbers], key_set)
+            for key_set, of_set in sorted(by_set.items())
+        ]
+        if await _independent(tx, groups):
+            return groups
+    return [Group(schema, run.columns, run.numbers) for run in runs]
+
+
+async def _independent(tx: Transaction, groups: Sequence[Group]) -> bool:
+    """The records of each row come in the order of the groups, and are found whatever the others change."""
+    schema = groups[0].schema
+    if any(group.by_id for group in groups):
+        names = {column.name for group in groups for column in group.columns}
+        if not all(group.by_id for group in groups) or names & set(schema.key):
+            return False
+        keys = [schema.by_name[ID]]
+    else:
+        keys = [schema.by_name[name] for name in schema.key]
+    expressions = ", ".join(key_expression(key) for key in keys)
+    known = " AND ".join(f"{identifier(key.name)} IS NOT NULL" for key in keys)
+    found: bool = await tx.connection.fetchval(
+        f"""
+        SELECT NOT EXISTS (
+            SELECT FROM (
+                SELECT {SET}, lag({SET}) OVER (PARTITION BY {expressions} ORDER BY {ROW}) AS before
+                FROM {staging.STAGE} WHERE {known}
+            ) AS record
+            WHERE before > {SET}
+        )
+        """
+    )
+    return found
+
+
 @dataclass(frozen=True)
 class Group:
-    """Consecutive staged records that name the same columns."""
+    """Staged records that name the same columns."""
 
     schema: TableSchema
     columns: tuple[Column, ...]
-    by_id: bool
-    """Addressed by ``_id``, else by the unique key."""
-    numbers: range
-    """Indexes of the records in the request."""
+    numbers: Sequence[int]
+    """Indexes of the records in the request, ascending."""
+    key_set: int | None = None
+    """All records of this key set, else those from the first number to the last."""
 
-    async def apply(self, tx: Transaction, method: str) -> int:
+    @property
+    def by_id(self) -> bool:
+        """Addressed by ``_id``, else by the unique key."""
+        return any(column.name == ID for column in self.columns)
+
+    async def apply(self, tx: Transaction, method: str, unordered: bool = False) -> int:
         """Upsert or update the records; gives the number of rows added.
 
+        ``unordered``: try :meth:`_update_then_insert` first. The records need no :data:`staging.NEW_ID` for that.
         Raises :class:`ValidationError`: ``key`` for a record that an update does not find, ``records`` for values.
         """
+        added = await self._update_then_insert(tx) if unordered else None
+        if added is None and unordered:
+            await staging.number(tx, self.schema)
+        if added is None:
+            added = await self._one_by_one(tx, method)
+        if self.by_id and method == "upsert":
+            await self._advance_ids(tx)
+        return added
+
+    async def _one_by_one(self, tx: Transaction, method: str) -> int:
         if method == "update":
             await self._require_matches(tx)
         if self.schema.triggers or (method == "update" and len(self.numbers) > 1):
@@ -44,10 +105,7 @@ class Group:
         if method == "update":
             await staging.apply(tx, self._update, self.numbers)
             return 0
-        added = await self._insert_or_update(tx)
-        if self.by_id:
-            await self._advance_ids(tx)
-        return added
+        return await self._insert_or_update(tx)
 
     async def _insert_or_update(self, tx: Transaction) -> int:
         """One statement; gives the number of rows added.
@@ -65,24 +123,55 @@ class Group:
         written = await staging.apply(tx, self._upsert, self.numbers)
         return int(written[0]["added"])
 
+    async def _update_then_insert(self, tx: Transaction) -> int | None:
+        """Update the rows that are there, then insert the others: a third cheaper than ``INSERT … ON CONFLICT``, which
+        looks up, locks and confirms one row at a time. Gives the number of rows added.
+
+        None, and nothing is done, if that was not right: two records have one key, another writer came between, or
+        PostgreSQL refuses a record. Rows are locked in any order: overlapping writes may lock each other out.
+        """
+        names = [identifier(column.name) for column in self.columns]
+        matches = f"EXISTS (SELECT FROM {self.schema.sql_name} AS t WHERE {self._matching('t', 's')})"
+        savepoint = tx.connection.transaction()
+        await savepoint.start()
+        try:
+            updated = await tx.connection.execute(
+                f"UPDATE {self.schema.sql_name} AS t SET {self._changes('s')} FROM {staging.STAGE} AS s"
+                f" WHERE {self._chosen(self._matching('t', 's'))}"
+            )
+            inserted = await tx.connection.execute(
+                f"INSERT INTO {self.schema.sql_name} ({', '.join(names)})"
+                f" SELECT {', '.join(f's.{name}' for name in names)} FROM {staging.STAGE} AS s"
+                f" WHERE {self._chosen(f'NOT {matches}')} ORDER BY s.{ROW}"
+            )
+        except REFUSED as error:
+            if not about_input(error):
+                raise
+        else:
+            added = int(inserted.split()[-1])
+            if int(updated.split()[-1]) + added == len(self.numbers):
+                await savepoint.commit()
+                return added
+        await savepoint.rollback()
+        return None
+
     @staticmethod
     def _count(insert: str) -> str:
         return f"WITH written AS ({insert}) SELECT count(*) FILTER (WHERE added) AS added FROM written"
 
-    async def ids(self, tx: Transaction) -> list[int]:
-        """The ``_id`` of each row written, in the order of the records."""
-        join = f"SELECT t._id, s.{ROW} FROM {self.schema.sql_name} AS t JOIN {staging.STAGE} AS s ON"
+    async def ids(self, tx: Transaction) -> list[tuple[int, int]]:
+        """The index of each record with the ``_id`` of its row."""
+        join = f"SELECT s.{ROW}, t._id FROM {self.schema.sql_name} AS t JOIN {staging.STAGE} AS s ON"
         rows = await tx.connection.fetch(
             f"""
-            SELECT _id FROM (
+            SELECT {ROW}, _id FROM (
                 {join} {self._matching("t", "s")} WHERE {self._chosen("true")}
                 UNION
                 {join} t._id = s.{staging.NEW_ID} WHERE {self._chosen("true")}
             ) AS written
-            ORDER BY {ROW}
             """
         )
-        return [row["_id"] for row in rows]
+        return [(row[ROW], row["_id"]) for row in rows]
 
     @property
     def _keys(self) -> list[Column]:
@@ -96,6 +185,8 @@ class Group:
 
     def _chosen(self, condition: str) -> str:
         """The condition for this group's rows of the staging table ``s``."""
+        if self.key_set is not None:
+            return f"s.{SET} = {self.key_set} AND {condition}"
         return f"s.{ROW} BETWEEN {self.numbers[0]} AND {self.numbers[-1]} AND {condition}"
 
     def _matching(self, left: str, right: str) -> str:

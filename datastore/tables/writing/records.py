@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any
@@ -134,16 +135,20 @@ _ESCAPED = re.compile(r"[\\\n\r\t]")
 
 
 def text_rows(
-    rows: Sequence[dict[str, msgspec.Raw]], columns: Sequence[Column], numbers: Sequence[int], numbered: bool
+    rows: Sequence[dict[str, msgspec.Raw]],
+    columns: Sequence[Column],
+    numbers: Sequence[int],
+    first_cells: Iterable[str] | None = None,
 ) -> bytes:
     """Lines for ``COPY … (FORMAT text)`` into ``columns``; a missing key is NULL.
 
-    ``numbers`` are the indexes of the records in the request; ``numbered``: each line starts with its own. Raises
+    ``numbers`` are the indexes of the records in the request; ``first_cells`` is what each line starts with. Raises
     :class:`ValidationError` ``records`` with ``records_row`` for a value that no column can hold.
     """
     lines = []
-    for number, row in zip(numbers, rows, strict=True):
-        cells = [str(number)] if numbered else []
+    starts = itertools.repeat(None, len(rows)) if first_cells is None else first_cells
+    for number, start, row in zip(numbers, starts, rows, strict=True):
+        cells = [] if start is None else [start]
         try:
             for column in columns:
                 raw = row.get(column.name)

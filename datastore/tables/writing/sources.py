@@ -83,7 +83,7 @@ class JsonRecords(ABC):
 class JsonList(JsonRecords):
     """The text of a JSON list, without blanks around it, which is known to be JSON."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes | memoryview) -> None:
         self._text = text
         self.size = len(text)
 
@@ -105,14 +105,14 @@ class _ListPiece(Piece):
     one record's beginning that decodes as a list ends with a record.
     """
 
-    def __init__(self, text: bytes, start: int, end: int) -> None:
+    def __init__(self, text: bytes | memoryview, start: int, end: int) -> None:
         self._text, self._start, self._end = text, start, end
         self._cut(start + PIECE)
 
     def _cut(self, beyond: int) -> None:
         found = _BETWEEN.search(self._text, beyond, self._end)
         self.stop = self._end if found is None else found.end() - 1
-        self.data = b"[%b]" % self._text[self._start : self.stop]
+        self.data = b"".join((b"[", self._text[self._start : self.stop], b"]"))
 
     def align(self) -> bool:
         changed, length = False, PIECE

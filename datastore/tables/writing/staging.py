@@ -11,7 +11,7 @@ from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import REFUSED, about_input, record_error
 from datastore.tables import render
 from datastore.tables.schema import Column, TableSchema
-from datastore.tables.writing.copying import ROW, Target
+from datastore.tables.writing.copying import ROW, SET, Target
 
 STAGE = "pg_temp.datastore_stage"
 NEW_ID = "_new"
@@ -20,14 +20,33 @@ NEW_ID = "_new"
 TARGET = Target("pg_temp", "datastore_stage", numbered=True)
 
 
-async def create(tx: Transaction, schema: TableSchema, columns: Sequence[Column]) -> None:
-    """Make the staging table for records with these columns; it goes with :func:`drop`, or with the transaction."""
-    sequence = await tx.connection.fetchval("SELECT pg_get_serial_sequence($1, '_id')", schema.sql_name)
+async def create(tx: Transaction, schema: TableSchema, columns: Sequence[Column], numbered: bool = True) -> None:
+    """Make the staging table for records with these columns; it goes with :func:`drop`, or with the transaction.
+
+    ``numbered``: each record gets its :data:`NEW_ID` at once, else with :func:`number`.
+    """
+    default = f" DEFAULT {await _next_id(tx, schema)}" if numbered else ""
     defined = "".join(f", {identifier(column.name)} {column.native_type}" for column in columns)
     await tx.connection.execute(
-        f"CREATE TEMPORARY TABLE datastore_stage ({ROW} bigint,"
-        f" {NEW_ID} bigint DEFAULT nextval({literal(sequence)}::regclass){defined}) ON COMMIT DROP"
+        f"CREATE TEMPORARY TABLE datastore_stage ({ROW} bigint, {SET} int DEFAULT 0, {NEW_ID} bigint{default}{defined})"
+        " ON COMMIT DROP"
     )
+
+
+async def number(tx: Transaction, schema: TableSchema) -> None:
+    """Give each staged record its :data:`NEW_ID`. An UPDATE goes through the table as the records came."""
+    await tx.connection.execute(f"UPDATE {STAGE} SET {NEW_ID} = {await _next_id(tx, schema)}")
+
+
+async def index(tx: Transaction) -> None:
+    """Let statements find records by their index in the request."""
+    await tx.connection.execute(f"CREATE INDEX ON {STAGE} ({ROW})")
+    await tx.connection.execute(f"ANALYZE {STAGE} ({ROW})")
+
+
+async def _next_id(tx: Transaction, schema: TableSchema) -> str:
+    sequence = await tx.connection.fetchval("SELECT pg_get_serial_sequence($1, '_id')", schema.sql_name)
+    return f"nextval({literal(sequence)}::regclass)"
 
 
 async def drop(tx: Transaction) -> None:

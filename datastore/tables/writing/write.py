@@ -28,7 +28,7 @@ from datastore.tables.triggers import announce
 from datastore.tables.writing import staging
 from datastore.tables.writing.columns import ColumnRecords, copy_columns
 from datastore.tables.writing.copying import Run, Target, copy_json
-from datastore.tables.writing.merge import Group
+from datastore.tables.writing.merge import group
 from datastore.tables.writing.records import strict
 from datastore.tables.writing.sources import JsonRecords, records_error
 
@@ -36,6 +36,12 @@ Records = JsonRecords | ColumnRecords
 
 STRICT_FROM = 2**15
 """From this many bytes on the strict way pays for its savepoint; fewer go the text way at once."""
+
+UNORDERED_FROM = 2**20
+"""From this many bytes on an upsert saves more than a deadlock, which is rare, would cost."""
+
+_FEW_GROUPS = 50
+"""So many may read the whole staging table each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,30 +121,44 @@ async def merge(
     ``key`` for missing key columns or (``update``) a record that matches no row, ``fields`` for unknown columns,
     ``records`` with ``records_row`` for values.
     """
-    runs = await _stage(tx, schema, records)
+    # What locks rows in any order is tried for large writes alone, and not again after a deadlock.
+    unordered = (
+        method == "upsert"
+        and not include
+        and not schema.triggers
+        and records.size >= UNORDERED_FROM
+        and tx.attempt == 1
+    )
+    runs = await _stage(tx, schema, records, numbered=not unordered)
     if not runs:
         return Written(0, b"[]" if include else None)
     await announce(tx, schema)
-    ids: dict[int, None] = {}
+    groups = await group(tx, schema, runs)
+    if unordered and len(groups) > 1:
+        await staging.number(tx, schema)
+        unordered = False
+    if len(groups) > _FEW_GROUPS:
+        await staging.index(tx)
+    ids: list[tuple[int, int]] = []
     added = 0
-    for run in runs:
-        group = Group(schema, run.columns, any(column.name == ID for column in run.columns), run.numbers)
-        added += await group.apply(tx, method)
+    for each in groups:
+        added += await each.apply(tx, method, unordered)
         if include:
-            ids.update(dict.fromkeys(await group.ids(tx)))
+            ids += await each.ids(tx)
     await staging.drop(tx)
     count_rows(tx, schema.resource_id, added)
     rows = runs[-1].numbers.stop
-    return Written(rows, await staging.stored(tx, schema, list(ids)) if include else None)
+    written = list(dict.fromkeys(row_id for _, row_id in sorted(ids)))
+    return Written(rows, await staging.stored(tx, schema, written) if include else None)
 
 
-async def _stage(tx: Transaction, schema: TableSchema, records: Records) -> list[Run]:
+async def _stage(tx: Transaction, schema: TableSchema, records: Records, numbered: bool) -> list[Run]:
     """Copy the records into the staging table; gives the runs of those that name the same columns."""
     if isinstance(records, ColumnRecords):
         names = records.names()
         _check_columns(schema, names)
         columns = _columns(schema, names)
-        await staging.create(tx, schema, columns)
+        await staging.create(tx, schema, columns, numbered)
         rows = await copy_columns(tx, staging.TARGET, [schema.by_name[name] for name in names], records)
         return [Run(columns, range(rows))] if rows else []
     first = records.first()
@@ -147,7 +167,7 @@ async def _stage(tx: Transaction, schema: TableSchema, records: Records) -> list
     _check_columns(schema, first)
     columns = _columns(schema, first)
     # Later records may name other columns than the first.
-    await staging.create(tx, schema, list(schema.by_name.values()))
+    await staging.create(tx, schema, list(schema.by_name.values()), numbered)
     way = strict(columns, required=True) if _many(records) else None
     return (await copy_json(tx, staging.TARGET, records, way, partial(_by_names, schema))).runs
 
