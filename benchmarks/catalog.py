@@ -224,7 +224,7 @@ def _quantile(seconds: Sequence[float], percent: int) -> float:
 def _round(service: Service, catalog: Catalog, count: int) -> _Times:
     connection = http.client.HTTPConnection(HOST, service.server.port, timeout=60)
     try:
-        seconds, processor = [], []
+        seconds, spent = [], []
         for parameters in itertools.islice(catalog.searches(), count):
             query = urlencode({**parameters, "facet.field": FACETS, "rows": "20"})
             before = processor(service)
@@ -233,10 +233,10 @@ def _round(service: Service, catalog: Catalog, count: int) -> _Times:
             response = connection.getresponse()
             body = response.read()
             seconds.append(perf_counter() - started)
-            processor.append(processor(service) - before)
+            spent.append(processor(service) - before)
             if response.status != 200:
                 raise RuntimeError(f"package_search: {response.status} {body[:500].decode(errors='replace')}")
-        return _Times(seconds, processor)
+        return _Times(seconds, spent)
     finally:
         connection.close()
 
