@@ -224,24 +224,24 @@ def _quantile(seconds: Sequence[float], percent: int) -> float:
 def _round(service: Service, catalog: Catalog, count: int) -> _Times:
     connection = http.client.HTTPConnection(HOST, service.server.port, timeout=60)
     try:
-        seconds, processor = [], []
+        seconds, spent = [], []
         for parameters in itertools.islice(catalog.searches(), count):
             query = urlencode({**parameters, "facet.field": FACETS, "rows": "20"})
-            before = _processor(service)
+            before = processor(service)
             started = perf_counter()
             connection.request("GET", f"/api/3/action/package_search?{query}")
             response = connection.getresponse()
             body = response.read()
             seconds.append(perf_counter() - started)
-            processor.append(_processor(service) - before)
+            spent.append(processor(service) - before)
             if response.status != 200:
                 raise RuntimeError(f"package_search: {response.status} {body[:500].decode(errors='replace')}")
-        return _Times(seconds, processor)
+        return _Times(seconds, spent)
     finally:
         connection.close()
 
 
-def _processor(service: Service) -> float:
+def processor(service: Service) -> float:
     """Seconds of processor time that the service and PostgreSQL have used, to the microsecond."""
     postgres = psutil.Process(int((service.folder / "postgres/data/postmaster.pid").read_text().split()[0]))
     total = 0

@@ -82,7 +82,7 @@ async def _run(url: str, clients: int, seconds: float, header: str, numbers: int
 async def _client(url: str, behind: Iterator[str], end: float, header: str) -> list[float]:
     """Seconds of each request of one client, until the time ``end``; the next of ``behind`` ends the address."""
     parts = urlsplit(url)
-    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    target = url.partition(parts.netloc)[2]
     more = f"{header}\r\n" if header else ""
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     latencies = []

@@ -175,6 +175,7 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.slice.LIMITS", (20,))
     monkeypatch.setattr(growth, "REPEATS", 2)
     monkeypatch.setattr(growth, "ASKED", 3)
+    monkeypatch.setattr(growth, "SETTLES", 0)
     monkeypatch.setattr("benchmarks.slice.WORKERS", (1,))
     with Service(workers=1) as service:
         run = Run(service, pairs=1, seconds=0.3, scale=0.0005)

@@ -38,3 +38,10 @@ def test_any_difference_another_plan(search: Search, schema: TableSchema) -> Non
 @pytest.mark.parametrize("search", [Search(Match(q="word")), Search(Match(filters={"a": "x"})), Search(sort=["a"])])
 def test_values_of_clients_are_not_kept(search: Search) -> None:
     assert plan(search, SCHEMA) is not plan(search, SCHEMA)
+
+
+def test_pages_further_on_differ_by_their_argument_only() -> None:
+    first, second, third = (plan(Search(limit=20, offset=offset), SCHEMA) for offset in (1, 2, 300))
+    assert first.statement == second.statement == third.statement
+    assert [found.arguments for found in (first, second, third)] == [("1",), ("2",), ("300",)]
+    assert third.fields is first.fields
