@@ -155,8 +155,8 @@ class Settings(BaseSettings):
     dump_connections: int = Field(
         4,
         ge=1,
-        description="Most connections for dumps of each worker; a dump of a large table takes a second one if it is free, "
-        "further dumps wait.",
+        description="Most connections for dumps of each worker; a dump of a large table takes a second one if it is "
+        "free, further dumps wait.",
     )
     dump_stall_timeout: float = Field(
         120.0, gt=0, description="A dump whose client takes nothing for so long is given up."
