@@ -152,7 +152,12 @@ class Settings(BaseSettings):
     read_timeout: float = Field(60.0, gt=0, description="statement_timeout of reads.")
     write_timeout: float = Field(600.0, gt=0, description="statement_timeout of writes.")
     lock_timeout: float = Field(30.0, gt=0, description="Longest wait of a write for a lock.")
-    dump_connections: int = Field(4, ge=1, description="Most dumps at a time of each worker; further ones wait.")
+    dump_connections: int = Field(
+        4,
+        ge=1,
+        description="Most connections for dumps of each worker; a dump of a large table takes a second one if it is "
+        "free, further dumps wait.",
+    )
     dump_stall_timeout: float = Field(
         120.0, gt=0, description="A dump whose client takes nothing for so long is given up."
     )

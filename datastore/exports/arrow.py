@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import asyncpg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -18,6 +19,10 @@ from datastore.tables.schema import Column
 
 _ROW_GROUP = 32 * 2**20
 """Bytes of a row group of Parquet, in memory."""
+_MAGIC = b"PAR1"
+"""How such a file begins."""
+_SAMPLE = 10_000
+"""Rows that tell which columns of Parquet get a dictionary."""
 
 
 async def arrow(connection: asyncpg.Connection, rows: Rows, _options: Options) -> Writer:
@@ -117,8 +122,8 @@ class _Arrow(_Columnar):
 class _Parquet(_Columnar):
     def begin(self) -> bytes:
         self._waiting: list[pa.Table] = []
-        self._writer = pq.ParquetWriter(self._sink, self.schema, compression="zstd", compression_level=1)
-        return self._sink.take()
+        self._writer: pq.ParquetWriter | None = None
+        return _MAGIC
 
     def feed(self, rows: bytes) -> bytes:
         self._waiting.append(self.table(rows))
@@ -127,11 +132,29 @@ class _Parquet(_Columnar):
         return self._sink.take()
 
     def end(self) -> bytes:
-        if self._waiting:
-            self._write()
-        self._writer.close()
+        self._write().close()
         return self._sink.take()
 
-    def _write(self) -> None:
-        self._writer.write_table(pa.concat_tables(self._waiting))
+    def _write(self) -> pq.ParquetWriter:
+        rows = pa.concat_tables(self._waiting) if self._waiting else self.schema.empty_table()
         self._waiting.clear()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._sink, self.schema, compression="zstd", compression_level=1, use_dictionary=_repeating(rows)
+            )
+            self._sink.take()  # _MAGIC, which has been sent
+        if rows.num_rows:
+            self._writer.write_table(rows)
+        return self._writer
+
+
+def _repeating(rows: pa.Table) -> list[str]:
+    """Columns whose first values come again: to look for others in a dictionary takes as long as all the rest."""
+    first = rows.slice(0, _SAMPLE)
+    return [
+        name
+        for name, column in zip(first.column_names, first.columns, strict=True)
+        if not pa.types.is_nested(column.type)
+        and not isinstance(column.type, pa.BaseExtensionType)
+        and 2 * pc.count_distinct(column).as_py() <= len(column)
+    ]

@@ -6,7 +6,6 @@ A task of its own fills a short queue with what PostgreSQL sends; whoever takes 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -100,8 +99,10 @@ class _Rows:
                 if rows.split is not None:
                     connections, conditions = rows.split.connections, rows.split.conditions
                     await copy_in_turns(connections, writer.copy, conditions, self._put, writer.batch)
-                elif await copy_out(connection, writer.copy, self._put, writer.batch) > (rows.most or sys.maxsize):
-                    raise TooManyRows(f"more than {rows.most} rows")
+                else:
+                    count = await copy_out(connection, writer.copy, self._put, writer.batch)
+                    if rows.most is not None and count > rows.most:
+                        raise TooManyRows(f"more than {rows.most} rows")
             await self.queue.put(None)
         except BaseException:
             # Nobody wants the rest: make room for the end, behind which the reader finds what went wrong.

@@ -21,8 +21,8 @@ _FIRST = 64 * 1024
 _LITTLE = 64 * 1024
 _REST = 0.001
 """Seconds in which PostgreSQL writes about 100 KB. uvloop's clock knows no shorter ones."""
-_AHEAD = 8
-"""Batches that a connection may be ahead of its turn."""
+_AHEAD = 2 * 2**20
+"""Bytes that a connection may be ahead of its turn, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ async def copy_in_turns(
         for number, condition in enumerate(conditions)
     ]
     count = len(connections)
-    queues: list[asyncio.Queue[bytes | None]] = [asyncio.Queue(_AHEAD) for _ in connections]
+    queues: list[asyncio.Queue[bytes | None]] = [asyncio.Queue(max(1, _AHEAD // batch)) for _ in connections]
     lanes = [
         asyncio.create_task(_lane(connection, copies[number::count], queues[number], batch))
         for number, connection in enumerate(connections)
