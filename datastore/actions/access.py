@@ -129,6 +129,12 @@ CREATES_ORGANIZATION = Rule(
     lambda actor, kind, settings: may_create_group(actor, True, settings),
 )
 LOGGED_IN = Rule("every user, about themselves", lambda actor, kind, settings: not actor.anonymous)
+FOLLOWS = Rule("every user, for themselves", lambda actor, kind, settings: may_act_for_user(actor, actor.id or ""))
+FOLLOWS_DATASET = Rule(
+    "every user who may see the dataset, for themselves",
+    lambda actor, kind, settings: may_act_for_user(actor, actor.id or "") and _reads(actor, kind, settings),
+    _BOTH,
+)
 USERS = Rule("everybody, where users are public", lambda actor, kind, settings: may_see_users(actor, settings))
 CREATES_USER = Rule(
     "sysadmins, or everybody where the site lets them", lambda actor, kind, settings: may_create_user(actor, settings)
@@ -145,8 +151,10 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
         ANYBODY,
         (
             "datastore_trigger_library",
+            "group_follower_count",
             "help_show",
             "license_list",
+            "organization_follower_count",
             "member_roles_list",
             "site_read",
             "status_show",
@@ -158,24 +166,31 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (
         FINDS,
         (
+            "group_activity_list",
+            "organization_activity_list",
             "package_autocomplete",
             "package_list",
             "package_search",
+            "recently_changed_packages_activity_list",
             "tag_autocomplete",
             "tag_list",
             "tag_search",
             "tag_show",
+            "user_activity_list",
         ),
     ),
     (FINDS_PUBLIC, ("current_package_list_with_resources", "format_autocomplete", "resource_search")),
     (
         READS,
         (
+            "activity_show",
+            "dataset_follower_count",
             "datastore_aggregate",
             "datastore_info",
             "datastore_search",
             "datastore_search_sql",
             "datastore_stats",
+            "package_activity_list",
             "package_relationships_list",
             "package_show",
             "resource_show",
@@ -187,6 +202,8 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (
         CHANGES,
         (
+            "activity_data_show",
+            "activity_diff",
             "datastore_create",
             "datastore_delete",
             "datastore_make_private",
@@ -252,7 +269,35 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (CREATES_GROUP, ("group_create",)),
     (CREATES_ORGANIZATION, ("organization_create",)),
     (LOGGED_IN, ("group_list_authz",)),
-    (USERS, ("user_autocomplete", "user_list", "user_show")),
+    (
+        FOLLOWS,
+        (
+            "am_following_group",
+            "am_following_user",
+            "dashboard_activity_list",
+            "dashboard_mark_activities_old",
+            "dashboard_new_activities_count",
+            "follow_group",
+            "follow_user",
+            "unfollow_group",
+            "unfollow_user",
+        ),
+    ),
+    (FOLLOWS_DATASET, ("am_following_dataset", "follow_dataset", "unfollow_dataset")),
+    (
+        USERS,
+        (
+            "dataset_followee_count",
+            "followee_count",
+            "group_followee_count",
+            "organization_followee_count",
+            "user_autocomplete",
+            "user_followee_count",
+            "user_follower_count",
+            "user_list",
+            "user_show",
+        ),
+    ),
     (CREATES_USER, ("user_create",)),
     (
         OWN,
@@ -260,7 +305,12 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "api_token_create",
             "api_token_list",
             "api_token_revoke",
+            "dataset_followee_list",
+            "followee_list",
+            "group_followee_list",
+            "organization_followee_list",
             "package_collaborator_list_for_user",
+            "user_followee_list",
             "user_generate_apikey",
             "user_patch",
             "user_update",
@@ -269,10 +319,12 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (
         SYSADMIN,
         (
+            "activity_create",
             "config_option_list",
             "config_option_show",
             "config_option_update",
             "dataset_purge",
+            "dataset_follower_list",
             "datastore_function_create",
             "datastore_function_delete",
             "datastore_history_create",
@@ -283,7 +335,9 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "datastore_sequence_next",
             "datastore_trigger_install",
             "get_site_user",
+            "group_follower_list",
             "group_purge",
+            "organization_follower_list",
             "organization_purge",
             "package_owner_org_update",
             "resource_view_clear",
@@ -295,6 +349,7 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "term_translation_update",
             "term_translation_update_many",
             "user_delete",
+            "user_follower_list",
             "vocabulary_create",
             "vocabulary_delete",
             "vocabulary_update",

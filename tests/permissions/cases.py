@@ -25,6 +25,8 @@ class Case:
     """For actions that read: the kinds of datasets whose mark is in the answer, for those who may see them."""
     known: frozenset[int] = frozenset({200})
     """The statuses for those who may call it."""
+    refused: frozenset[int] = frozenset({403})
+    """The statuses for others; some actions answer them as if the thing were not there."""
 
 
 NOTHING: frozenset[str] = frozenset()
@@ -118,7 +120,54 @@ async def _empty_organization(world: World) -> None:
         await world.site.do("package_delete", id=dataset)
 
 
+def _user(world: World, user: str) -> Parameters:
+    return {"id": user}
+
+
+def _guest(world: World, _: str) -> Parameters:
+    return {"id": world.guest}
+
+
+HIDDEN = frozenset({403, 404, 409})
+_FOLLOWED = {
+    f"{verb}_{kind}": Case(make, shows=NOTHING, refused=HIDDEN)
+    for verb in ("follow", "unfollow", "am_following")
+    for kind, make in (("dataset", _dataset), ("group", _group), ("user", _guest))
+}
+_FOLLOWERS = {
+    f"{kind}_follower_{what}": Case(make, shows=NOTHING, refused=HIDDEN)
+    for what in ("count", "list")
+    for kind, make in (("dataset", _dataset), ("group", _group), ("organization", _organization), ("user", _guest))
+}
+_FOLLOWEES = {
+    f"{kind}followee_{what}": Case(make, shows=NOTHING)
+    for what, make in (("count", _guest), ("list", _user))
+    for kind in ("", "dataset_", "group_", "organization_", "user_")
+}
+
 CASES: dict[str, Case] = {
+    **_FOLLOWED,
+    **_FOLLOWERS,
+    **_FOLLOWEES,
+    "activity_create": Case(
+        lambda world, _: {
+            "user_id": world.guest,
+            "object_id": world.dataset,
+            "activity_type": "changed package",
+            "data": {"package": {"id": world.dataset}},
+        }
+    ),
+    "activity_data_show": Case(lambda world, _: {"id": world.activity}),
+    "activity_diff": Case(lambda world, _: {"id": world.activity, "object_type": "package"}),
+    "activity_show": Case(lambda world, _: {"id": world.activity}),
+    "dashboard_activity_list": Case(_none, shows=NOTHING),
+    "dashboard_mark_activities_old": Case(_none),
+    "dashboard_new_activities_count": Case(_none, shows=NOTHING),
+    "group_activity_list": Case(_group, shows=ACTIVE),
+    "organization_activity_list": Case(_organization, shows=ACTIVE),
+    "package_activity_list": Case(_dataset),
+    "recently_changed_packages_activity_list": Case(lambda world, _: {"limit": 100}, shows=NOTHING),
+    "user_activity_list": Case(lambda world, _: {"id": "admin", "limit": 100}, shows=NOTHING),
     "api_token_create": Case(lambda world, user: {"user": user, "name": "new"}),
     "api_token_list": Case(lambda world, user: {"user_id": user}, shows=NOTHING),
     "api_token_revoke": Case(lambda world, user: {"jti": world.guest_token}),

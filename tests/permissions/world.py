@@ -92,6 +92,8 @@ class World:
     limited: str
     """A token of the admin that is limited to the organization."""
     vocabulary: str
+    activity: str
+    """The latest change of the dataset."""
 
     @classmethod
     async def make(cls, site: Site, kind: str) -> World:
@@ -145,9 +147,11 @@ class World:
         if KINDS[kind]:
             for each in (dataset, friend):
                 await do("package_patch", id=each, **KINDS[kind])
+        await do("package_patch", id=dataset, notes=f"More notes {mark}")
+        activity = (await do("package_activity_list", id=dataset, activity_types=["changed package"]))[0]["id"]
         return cls(
             site, kind, mark, organization, group, dataset, table, link["id"], view["id"], friend, task["id"], guest,
-            guest_token, limited, vocabulary,
+            guest_token, limited, vocabulary, activity,
         )  # fmt: skip
 
     @property
