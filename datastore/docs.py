@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from datastore.actions.access import table
 from datastore.settings import Settings
 from datastore.tables.library import library
 
@@ -102,16 +103,26 @@ def trigger_library() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES = {"configuration.md": configuration, "trigger-library.md": trigger_library}
+_FOLDER = Path(__file__).resolve().parents[1] / "docs"
+_BEGIN, _END = "<!-- Written by `make docs` from datastore/actions/access.py: change it there. -->", "<!-- End. -->"
+
+
+def permissions() -> str:
+    """The text of docs/permissions.md: what people wrote there, with the table between its marks written anew."""
+    before, _, rest = (_FOLDER / "permissions.md").read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n\n{table(Settings.model_construct())}\n\n{_END}{after}"
+
+
+PAGES = {"configuration.md": configuration, "trigger-library.md": trigger_library, "permissions.md": permissions}
 """The generated pages and what writes them."""
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages of the checkout, or compare them; the exit status."""
-    folder = Path(__file__).resolve().parents[1] / "docs"
     status = 0
     for name, text in PAGES.items():
-        page = folder / name
+        page = _FOLDER / name
         if "--check" not in arguments:
             page.write_text(text())
             print(f"Wrote {page}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datastore.docs import configuration, trigger_library
+from datastore.actions import registry
+from datastore.docs import configuration, permissions, trigger_library
 from datastore.settings import Settings
 from datastore.tables.library import library
 
@@ -31,3 +32,15 @@ def test_every_function_of_the_library_is_documented() -> None:
         assert f"\n## {name}\n\n{function.summary}\n" in text
         assert function.example in text
     assert "| `code …` | the codes |" in text
+
+
+def test_every_action_is_in_the_table_of_permissions_once() -> None:
+    text = permissions()
+
+    for name in registry.names():
+        assert text.count(f"\n| `{name}` |") == 1
+    assert (
+        "\n| `package_show` | public | public | yes | yes | yes | yes | yes | yes | who may see the dataset |\n" in text
+    )
+    assert text.startswith("# Who may do what\n")
+    assert "\n## Logging in elsewhere\n" in text

@@ -59,7 +59,9 @@ def check_changes(
     """
     problems = Problems()
     values: dict[str, Any] = {}
-    if "email" in data or not (merge or editor.by_reset_key):
+    # Who has no address (a sysadmin made by the program) needs none in order to be loaded from a dump, for example.
+    has_none = stored.email is None and data.get("email") in (None, "")
+    if not has_none and ("email" in data or not (merge or editor.by_reset_key)):
         values["email"] = problems.check("email", _required_email, data.get("email"), None)
     for field, rule in (("fullname", text), ("about", _about)):
         if field in data:

@@ -132,7 +132,7 @@ async def resource_view_delete(call: Call, parameters: ResourceViewKey) -> dict[
 async def resource_view_show(call: Call, parameters: ResourceViewKey) -> dict[str, Any]:
     """A view."""
     view, access = await find_view(call.services.database.owner, parameters.id)
-    require_read(call.actor, access, "resource_view_show", f"resource {view.resource_id}")
+    require_read(call.actor, access, "resource_view_show", f"view {view.id}")
     return show_view(view)
 
 

@@ -41,7 +41,7 @@ async def readable(call: Call, name: str, work: Callable[[TableSchema], Awaitabl
         return await work(metadata.visible_to(call.actor))
 
     async def checked(schema: TableSchema) -> Result:
-        require_read(call.actor, schema.access, "resource_show", f"resource {schema.resource_id}")
+        require_read(call.actor, schema.access, "resource_show", f"resource {name}")
         if call.freshness is not None:
             await call.freshness.check(call.services.database, schema, call.actor)
         return await work(schema)

@@ -126,4 +126,4 @@ async def _require_entity(call: Call, status: TaskStatus) -> None:
         # Deleted, or never there: nothing tells who might see it.
         require_sysadmin(call.actor, "task_status_show")
         return
-    require_read(call.actor, access, "task_status_show", f"{status.entity_type} {status.entity_id}")
+    require_read(call.actor, access, "task_status_show", f"task status {status.id}")

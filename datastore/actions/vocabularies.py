@@ -28,14 +28,20 @@ from datastore.catalog.vocabularies import (
 from datastore.postgres.database import Transaction
 
 
-class VocabularyCreate(Sent):
-    """A new vocabulary."""
+class _VocabularyFields(Sent):
+    """What a vocabulary has."""
 
     name: AnyText = Field(None, description="Its name: 2 to 100 characters, unique.")
     tags: Objects = Field(None, description="Its tags, a list of `{name}`.")
 
 
-class VocabularyUpdate(VocabularyCreate):
+class VocabularyCreate(_VocabularyFields):
+    """A new vocabulary."""
+
+    id: AnyText = Field(None, description="Id to give it, a UUID4, so that dumps of another site fit; else a new one.")
+
+
+class VocabularyUpdate(_VocabularyFields):
     """What changes in a vocabulary."""
 
     id: RequiredText = Field(description="Id or name of the vocabulary.")

@@ -16,7 +16,7 @@ from datastore.catalog.resource_rows import decode_row
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
-from datastore.validation import NAME_MAX, NAME_MIN, Invalid, Problems, is_storable, objects, required_text
+from datastore.validation import NAME_MAX, NAME_MIN, Invalid, Problems, is_storable, objects, required_text, uuid4
 
 NAME_TAKEN = "That vocabulary name is already in use."
 
@@ -87,11 +87,13 @@ async def create_vocabulary(tx: Transaction, data: Mapping[str, Any]) -> Vocabul
     """Create a vocabulary with its tags. Raises :class:`ValidationError`."""
     problems = Problems()
     vocabulary_id = str(uuid.uuid4())
+    if data.get("id"):
+        vocabulary_id = problems.check("id", uuid4, data["id"], vocabulary_id)
     name = problems.check("name", _name, data.get("name"), "")
     tags = _tag_names(problems, data)
     await _refuse_taken(tx, problems, name, vocabulary_id)
     problems.raise_if_any()
-    with taken(vocabularies_name_key=("name", NAME_TAKEN)):
+    with taken(vocabularies_name_key=("name", NAME_TAKEN), vocabularies_pkey=("id", "Vocabulary id already exists")):
         await tx.connection.execute(
             "INSERT INTO datastore.vocabularies (id, name) VALUES ($1, $2)", vocabulary_id, name
         )

@@ -124,7 +124,7 @@ async def update_view(tx: Transaction, actor: Actor, view_id: str, data: Mapping
     Raises :class:`NotFound`, :class:`NotAuthorized` and :class:`ValidationError`.
     """
     stored, _ = await find_view(tx.connection, view_id)
-    access = await _lock(tx, actor, stored.resource_id, "resource_view_update")
+    access = await _lock(tx, actor, stored.resource_id, "resource_view_update", f"view {stored.id}")
     stored, _ = await find_view(tx.connection, view_id)
     view = _checked(data, stored)
     if view != stored:
@@ -136,7 +136,7 @@ async def update_view(tx: Transaction, actor: Actor, view_id: str, data: Mapping
 async def delete_view(tx: Transaction, actor: Actor, view_id: str) -> View:
     """Delete a view, and give it. Raises :class:`NotFound` and :class:`NotAuthorized`."""
     view, _ = await find_view(tx.connection, view_id)
-    access = await _lock(tx, actor, view.resource_id, "resource_view_delete")
+    access = await _lock(tx, actor, view.resource_id, "resource_view_delete", f"view {view.id}")
     deleted = await tx.connection.fetchval("DELETE FROM datastore.resource_views WHERE id = $1 RETURNING true", view.id)
     if deleted:
         await _record(tx, "deleted", view, access)
@@ -163,11 +163,13 @@ async def clear_views(tx: Transaction, view_types: Sequence[str]) -> None:
     )
 
 
-async def _lock(tx: Transaction, actor: Actor, resource_id: str, operation: str) -> DatasetAccess:
-    """Lock the dataset of a resource, which the actor may change."""
+async def _lock(
+    tx: Transaction, actor: Actor, resource_id: str, operation: str, subject: str | None = None
+) -> DatasetAccess:
+    """Lock the dataset of a resource, which the actor may change. A refusal names what they named, the ``subject``."""
     _, access = await find_resource(tx.connection, resource_id)
     access = await lock_access(tx, access.id)
-    require_update(actor, access, tx.settings, operation, f"resource {resource_id}")
+    require_update(actor, access, tx.settings, operation, subject or f"resource {resource_id}")
     await find_resource(tx.connection, resource_id)
     return access
 
