@@ -186,7 +186,8 @@ class World:
 
 
 # Times of use, and sizes of what PostgreSQL writes and cleans up whenever it likes.
-_PASSING = frozenset({"last_active", "last_access", "db_size", "size", "idx_size"})
+# A resource's last_modified follows its table's last write by seconds.
+_PASSING = frozenset({"last_active", "last_access", "last_modified", "db_size", "size", "idx_size"})
 
 
 def lasting(value: Any) -> Any:
