@@ -38,7 +38,7 @@ class Copy:
 async def copy_out(connection: asyncpg.Connection, copy: Copy, sink: Sink, batch: int) -> int:
     """Give the rows to ``sink``, about ``batch`` bytes at a time; the number of rows.
 
-    Raises asyncpg's errors and what ``sink`` raises, which stops the COPY.
+    Raises asyncpg's errors, ConnectionError if the connection was lost, and what ``sink`` raises, which stops the COPY.
     """
     parts: list[bytes] = []
     size, wanted = 0, min(batch, _FIRST)
@@ -55,9 +55,12 @@ async def copy_out(connection: asyncpg.Connection, copy: Copy, sink: Sink, batch
         elif wanted == batch and len(data) < _LITTLE:
             await asyncio.sleep(_REST)
 
-    status = await connection.copy_from_query(
-        copy.query, output=collect, format="csv", header=copy.header, delimiter=copy.delimiter, quote=copy.quote
-    )
+    try:
+        status = await connection.copy_from_query(
+            copy.query, output=collect, format="csv", header=copy.header, delimiter=copy.delimiter, quote=copy.quote
+        )
+    except asyncpg.InternalClientError as error:  # the server said good-bye between two COPYs
+        raise ConnectionError("PostgreSQL ended the connection") from error
     if parts:
         await sink(b"".join(parts))
     return int(status.split()[-1])
