@@ -7,7 +7,7 @@
 --   {"resource_id": "b6f7c2de-9a51-4a6e-8d0b-1c2f4e7a9b30"}
 --
 -- It is not for the list of triggers: datastore_history_create makes the table of history and lets this function see
--- updates, deletions and TRUNCATE. The example is what it takes. Inserting records costs nothing.
+-- updates, deletions and TRUNCATE. The example is what it takes. No trigger fires on inserts.
 DECLARE
     actor CONSTANT text := nullif(current_setting('datastore.actor', true), '');
     history CONSTANT text := format(
