@@ -17,8 +17,9 @@ from benchmarks.harness import Measurement, against_floor, at_most, interleave
 from benchmarks.run import Run
 from benchmarks.service import HOST, exchange
 from datastore.postgres.quoting import literal
-from datastore.tables import fulltext, maintenance
+from datastore.tables.reading import fulltext
 from datastore.tables.schema import TableSchema, load
+from datastore.tables.upkeep import maintenance
 
 ROWS = 1_000_000
 LONG = 32_000

@@ -54,8 +54,8 @@ from datastore.exports.rows import of_table
 from datastore.exports.writer import Options
 from datastore.postgres.binaries import EmbeddedError
 from datastore.settings import Settings
+from datastore.tables.reading.search import Search, plan
 from datastore.tables.schema import TableSchema
-from datastore.tables.search import Search, plan
 
 Result = TypeVar("Result")
 

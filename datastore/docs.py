@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from datastore.actions.access import table
 from datastore.settings import Settings
-from datastore.tables.library import library
+from datastore.tables.functions.library import library
 
 _HEAD = """\
 # Configuration

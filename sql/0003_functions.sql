@@ -10,7 +10,7 @@ ALTER TABLE datastore.tables
     ADD COLUMN triggers jsonb NOT NULL DEFAULT '[]',
     ADD COLUMN history text UNIQUE REFERENCES datastore.tables (resource_id) ON DELETE SET NULL;
 
--- Tables that are older than the role. (New ones: see datastore/tables/define.py.)
+-- Tables that are older than the role. (New ones: see datastore/tables/definition/define.py.)
 DO $$
 DECLARE
     existing record;

@@ -500,7 +500,7 @@ CREATE TRIGGER search AFTER INSERT OR UPDATE OR DELETE ON datastore.members
 CREATE TRIGGER search AFTER UPDATE OF name, title, state ON datastore.groups
     FOR EACH ROW WHEN ((OLD.name, OLD.title, OLD.state) IS DISTINCT FROM (NEW.name, NEW.title, NEW.state))
     EXECUTE FUNCTION datastore.search_touch();
--- A change of the columns always writes the data dictionary, too; see datastore/tables/define.py.
+-- A change of the columns always writes the data dictionary, too; see datastore/tables/definition/define.py.
 CREATE TRIGGER search AFTER INSERT OR UPDATE OF info OR DELETE ON datastore.tables
     FOR EACH ROW EXECUTE FUNCTION datastore.search_touch();
 CREATE TRIGGER search AFTER INSERT OR UPDATE OR DELETE ON datastore.search_licenses

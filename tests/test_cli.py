@@ -18,7 +18,7 @@ from datastore.bootstrap import StartError, load_settings, without_password
 from datastore.cli import app
 from datastore.postgres.embedded import EmbeddedPostgres
 from datastore.settings import Settings
-from datastore.tables.library import library
+from datastore.tables.functions.library import library
 from tests.processes import make_folder, run_command
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datastore.actions import registry
 from datastore.docs import configuration, permissions, trigger_library
 from datastore.settings import Settings
-from datastore.tables.library import library
+from datastore.tables.functions.library import library
 
 
 def test_every_setting_is_documented_once() -> None:

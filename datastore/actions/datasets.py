@@ -10,9 +10,9 @@ from datastore.accounts.permissions import may_create_dataset, require_login, re
 from datastore.actions.catalog_fields import AnyText, DatasetFields
 from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_lists import dataset_names
-from datastore.catalog.dataset_rows import Dataset, load_dataset, show_dataset
-from datastore.catalog.datasets import create_dataset, delete_dataset, update_dataset
+from datastore.catalog.datasets.lists import dataset_names
+from datastore.catalog.datasets.rows import Dataset, load_dataset, show_dataset
+from datastore.catalog.editing.datasets import create_dataset, delete_dataset, update_dataset
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import MISSING

@@ -10,12 +10,12 @@ from datastore.accounts.permissions import require_login, require_sysadmin
 from datastore.actions.catalog_fields import AnyText
 from datastore.actions.parameters import Natural, Parameters, RequiredText, Strings
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_bulk import update_many
-from datastore.catalog.dataset_lists import MAX_DATASETS, current_datasets
-from datastore.catalog.dataset_rows import show_dataset
-from datastore.catalog.datasets import update_dataset
-from datastore.catalog.purge import purge_dataset
-from datastore.catalog.resources import reorder_resources
+from datastore.catalog.datasets.lists import MAX_DATASETS, current_datasets
+from datastore.catalog.datasets.rows import show_dataset
+from datastore.catalog.editing.bulk import update_many
+from datastore.catalog.editing.datasets import update_dataset
+from datastore.catalog.editing.purge import purge_dataset
+from datastore.catalog.editing.resources import reorder_resources
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import MISSING

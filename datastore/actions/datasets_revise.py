@@ -13,9 +13,9 @@ from datastore.accounts.permissions import require_login
 from datastore.actions.catalog_fields import Object, Sent
 from datastore.actions.parameters import Strings
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_revise import Revision, revise_dataset
-from datastore.catalog.dataset_rows import Dataset, show_dataset
-from datastore.catalog.revise import SEPARATOR, Pattern, filtered
+from datastore.catalog.datasets.rows import Dataset, show_dataset
+from datastore.catalog.editing.patterns import SEPARATOR, Pattern, filtered
+from datastore.catalog.editing.revise import Revision, revise_dataset
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import json_number

@@ -10,8 +10,8 @@ from datastore.accounts.permissions import require_login, require_read
 from datastore.actions.catalog_fields import AnyText, Sent
 from datastore.actions.parameters import Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import load_dataset
-from datastore.catalog.relationships import (
+from datastore.catalog.datasets.rows import load_dataset
+from datastore.catalog.editing.relationships import (
     delete_relationship,
     list_relationships,
     relationship_type,

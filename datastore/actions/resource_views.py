@@ -11,8 +11,8 @@ from datastore.accounts.permissions import require_login, require_read, require_
 from datastore.actions.catalog_fields import AnyText, Sent
 from datastore.actions.parameters import Boolean, Json, Parameters, RequiredText, Strings
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import load_dataset, lock_access
-from datastore.catalog.resource_rows import Resource, find_resource
+from datastore.catalog.datasets.resource_rows import Resource, find_resource
+from datastore.catalog.datasets.rows import load_dataset, lock_access
 from datastore.catalog.views.defaults import add_default_views
 from datastore.catalog.views.rows import (
     View,

@@ -10,8 +10,8 @@ from datastore.accounts.permissions import require_login, require_read
 from datastore.actions.catalog_fields import AnyText, ResourceFields
 from datastore.actions.parameters import Parameters, RequiredText
 from datastore.actions.registry import Call, action
-from datastore.catalog.resource_rows import find_resource, show_resource
-from datastore.catalog.resources import create_resource, delete_resource, update_resource
+from datastore.catalog.datasets.resource_rows import find_resource, show_resource
+from datastore.catalog.editing.resources import create_resource, delete_resource, update_resource
 from datastore.postgres.database import Transaction
 
 

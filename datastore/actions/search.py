@@ -20,7 +20,7 @@ from datastore.actions.parameters import (
     split_list,
 )
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import show_dataset
+from datastore.catalog.datasets.rows import show_dataset
 from datastore.catalog.search.autocomplete import complete_datasets
 from datastore.catalog.search.facets import Wanted
 from datastore.catalog.search.plan import DEFAULT_WEIGHTS, Weights

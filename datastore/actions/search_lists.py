@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, invalid
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import show_dataset
-from datastore.catalog.resource_rows import show_resource
+from datastore.catalog.datasets.resource_rows import show_resource
+from datastore.catalog.datasets.rows import show_dataset
 from datastore.catalog.search.autocomplete import complete_formats
 from datastore.catalog.search.resources import find_resources, parse_criterion
 from datastore.catalog.search.tags import datasets_with, find_tag, list_tags, show_tag, vocabulary_id

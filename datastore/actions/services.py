@@ -13,9 +13,9 @@ from datastore.catalog.site.options import Options
 from datastore.postgres.database import Database
 from datastore.settings import Settings
 from datastore.sqlgate.run import Sql
-from datastore.tables.maintenance import Maintenance
+from datastore.tables.reading.statistics import Statistics
 from datastore.tables.schema import Schemas
-from datastore.tables.statistics import Statistics
+from datastore.tables.upkeep.maintenance import Maintenance
 
 
 @dataclass(frozen=True, slots=True)

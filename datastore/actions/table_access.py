@@ -12,10 +12,10 @@ import orjson
 from datastore.accounts.permissions import DatasetAccess, require_login, require_read, require_update
 from datastore.actions.parameters import invalid
 from datastore.actions.registry import Call, RawJson
-from datastore.catalog.resource_rows import find_resource
+from datastore.catalog.datasets.resource_rows import find_resource
 from datastore.errors import NotFound, ValidationError
 from datastore.loading.upload import Upload
-from datastore.tables import metadata
+from datastore.tables.definition import metadata
 from datastore.tables.refusals import STALE_SCHEMA
 from datastore.tables.schema import TableSchema
 from datastore.tables.writing.columns import ColumnRecords

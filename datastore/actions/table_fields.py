@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from datastore.errors import StructureError, ValidationError
-from datastore.tables.define import Field
+from datastore.tables.definition.define import Field
 from datastore.tables.names import check_column_names, printable
 from datastore.tables.schema import TableSchema
 from datastore.tables.writing.columns import ColumnRecords

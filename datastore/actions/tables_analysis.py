@@ -13,7 +13,7 @@ from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.table_access import readable
 from datastore.actions.tables_read import Selection
 from datastore.errors import ValidationError
-from datastore.tables import aggregate, outputs, search, statistics
+from datastore.tables.reading import aggregate, outputs, search, statistics
 from datastore.tables.schema import TableSchema
 
 _SELECTED = ("filters", "q", "full_text", "similar", "plain", "websearch", "language")

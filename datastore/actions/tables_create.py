@@ -22,14 +22,16 @@ from datastore.actions.table_access import check_no_history, check_update, check
 from datastore.actions.table_fields import field_list, plan_fields
 from datastore.actions.table_records import CountMode, RecordList, with_records
 from datastore.actions.tables_functions import as_trigger, trigger_list
-from datastore.catalog.resource_rows import find_resource
-from datastore.catalog.resources import create_resource, set_datastore_active
+from datastore.catalog.datasets.resource_rows import find_resource
+from datastore.catalog.editing.resources import create_resource, set_datastore_active
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.tables import define, indexes, triggers
-from datastore.tables.indexes import KINDS, Index
+from datastore.tables.definition import define
+from datastore.tables.functions import triggers
 from datastore.tables.names import check_alias_names
 from datastore.tables.schema import TableSchema, load
+from datastore.tables.upkeep import indexes
+from datastore.tables.upkeep.indexes import KINDS, Index
 from datastore.tables.writing import write
 from datastore.tables.writing.diagnosis import add_other_errors
 

@@ -15,9 +15,9 @@ from datastore.actions.parameters import (
 from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.table_access import writable
 from datastore.actions.table_records import CountMode
-from datastore.catalog.resources import set_datastore_active
+from datastore.catalog.editing.resources import set_datastore_active
 from datastore.postgres.database import Transaction
-from datastore.tables import define
+from datastore.tables.definition import define
 from datastore.tables.schema import TableSchema
 from datastore.tables.writing import write
 

@@ -21,10 +21,12 @@ from datastore.actions.parameters import (
 )
 from datastore.actions.registry import Call, action, encode
 from datastore.actions.table_access import check_update, writable
-from datastore.catalog.resource_rows import find_resource
+from datastore.catalog.datasets.resource_rows import find_resource
 from datastore.errors import StructureError, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.tables import functions, sequences, triggers
+from datastore.tables.definition import sequences
+from datastore.tables.functions import plpgsql as functions
+from datastore.tables.functions import triggers
 from datastore.tables.schema import TableSchema, Trigger
 
 _WHEN = ("before insert or update",)

@@ -31,12 +31,14 @@ from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.table_access import readable
 from datastore.errors import ValidationError
 from datastore.settings import Settings
-from datastore.tables import cursor as cursors
-from datastore.tables import describe, registry, search
-from datastore.tables.matching import Match
+from datastore.tables import registry
+from datastore.tables.definition import describe
 from datastore.tables.names import ID
+from datastore.tables.reading import cursor as cursors
+from datastore.tables.reading import search
+from datastore.tables.reading.matching import Match
+from datastore.tables.reading.sorting import ID_TERM
 from datastore.tables.schema import TableSchema
-from datastore.tables.sorting import ID_TERM
 
 
 def _query(value: Any) -> Any:

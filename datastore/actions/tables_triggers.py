@@ -12,13 +12,15 @@ from datastore.actions.parameters import OfResource, Parameters, RequiredText, T
 from datastore.actions.registry import Call, action
 from datastore.actions.table_access import writable
 from datastore.actions.tables_functions import Name
-from datastore.catalog.resource_rows import find_resource
-from datastore.catalog.resources import create_resource, set_datastore_active
+from datastore.catalog.datasets.resource_rows import find_resource
+from datastore.catalog.editing.resources import create_resource, set_datastore_active
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
-from datastore.tables import define, history, indexes, library
-from datastore.tables.functions import keep_function
+from datastore.tables.definition import define
+from datastore.tables.functions import history, library
+from datastore.tables.functions.plpgsql import keep_function
 from datastore.tables.schema import TableSchema, load
+from datastore.tables.upkeep import indexes
 
 
 class DatastoreTriggerLibrary(Parameters):

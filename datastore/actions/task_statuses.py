@@ -10,8 +10,8 @@ from datastore.accounts.permissions import require_read, require_sysadmin
 from datastore.actions.catalog_fields import AnyDate, AnyText, Objects, Sent
 from datastore.actions.parameters import Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import load_dataset
-from datastore.catalog.resource_rows import find_resource
+from datastore.catalog.datasets.resource_rows import find_resource
+from datastore.catalog.datasets.rows import load_dataset
 from datastore.catalog.site.task_statuses import (
     TaskStatus,
     delete_task_status,

@@ -10,8 +10,8 @@ from datastore.accounts.permissions import require_sysadmin
 from datastore.actions.catalog_fields import AnyText, Objects, Sent
 from datastore.actions.parameters import Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import Tag
-from datastore.catalog.vocabularies import (
+from datastore.catalog.datasets.rows import Tag
+from datastore.catalog.editing.vocabularies import (
     Vocabulary,
     create_tag,
     create_vocabulary,
@@ -22,7 +22,7 @@ from datastore.catalog.vocabularies import (
     show_vocabulary,
     update_vocabulary,
 )
-from datastore.catalog.vocabularies import (
+from datastore.catalog.editing.vocabularies import (
     vocabulary_list as all_vocabularies,
 )
 from datastore.postgres.database import Transaction

@@ -25,7 +25,7 @@ from datastore.exports.rows import of_table
 from datastore.exports.writer import Options, Unfit
 from datastore.postgres.database import CONNECTION_LOST
 from datastore.postgres.translate import about_input, message
-from datastore.tables import search
+from datastore.tables.reading import search
 
 _NOT_FOUND = "DataStore resource not found"
 

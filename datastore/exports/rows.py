@@ -13,8 +13,8 @@ from datastore.errors import NotFound
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier
 from datastore.tables.names import ID
+from datastore.tables.reading.search import Plan
 from datastore.tables.schema import Column, TableSchema
-from datastore.tables.search import Plan
 
 SOURCE = "page"
 """The name under which the rows stand in a statement that reads them."""

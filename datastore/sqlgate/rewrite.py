@@ -11,7 +11,7 @@ from datastore.postgres.quoting import identifier
 from datastore.sqlgate.refusal import Doubtful, refused
 from datastore.sqlgate.structure import FULL_TEXT, Structure
 from datastore.sqlgate.tokens import NAME, OPERATOR, PARAMETER, Token
-from datastore.tables import fulltext
+from datastore.tables.reading import fulltext
 from datastore.tables.schema import TableSchema
 
 

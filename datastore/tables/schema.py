@@ -14,8 +14,9 @@ import msgspec
 from datastore.accounts.permissions import DatasetAccess
 from datastore.postgres.cache import Cache
 from datastore.postgres.database import Database
-from datastore.postgres.quoting import qualified
+from datastore.postgres.quoting import identifier, qualified
 from datastore.tables.names import ID
+from datastore.tables.types import JSON
 
 CACHE_KIND = "schema"
 """Kind of the change messages that drop a schema; their key is a resource id, an alias or a dataset id."""
@@ -53,6 +54,12 @@ class Trigger:
 
 
 ID_COLUMN = Column(ID, "int8", "bigint", not_null=True)
+
+
+def key_expression(column: Column, source: str = "") -> str:
+    """What a key or index is made of: the column; for json types, which have no order, its text."""
+    name = f"{source}.{identifier(column.name)}" if source else identifier(column.name)
+    return f"(({name})::text)" if column.type in JSON else name
 
 
 @dataclass(frozen=True)

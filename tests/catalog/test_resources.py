@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from datastore.accounts.actor import ANONYMOUS
 from datastore.actions.services import Services
-from datastore.catalog.resources import set_datastore_active
+from datastore.catalog.editing.resources import set_datastore_active
 from datastore.errors import NotAuthorized, NotFound
 from datastore.validation import Invalid, is_storable, json_value
 from tests.accounts.people import person

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datastore.accounts.actor import ANONYMOUS
 from datastore.actions.services import Services
-from datastore.catalog.revise import Pattern, filtered, merged, merged_at, mismatches, mismatches_at
+from datastore.catalog.editing.patterns import Pattern, filtered, merged, merged_at, mismatches, mismatches_at
 from datastore.errors import NotAuthorized, NotFound, ValidationError
 from tests.accounts.people import person
 from tests.catalog.samples import ActionCall, errors_of, full, unique

@@ -13,8 +13,8 @@ from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
 from datastore.postgres.database import Author, Database, Transaction
 from datastore.postgres.quoting import identifier
+from datastore.tables.functions.triggers import announce, set_triggers
 from datastore.tables.schema import Trigger, load
-from datastore.tables.triggers import announce, set_triggers
 from tests.accounts.people import person
 from tests.e2e.http import Api
 

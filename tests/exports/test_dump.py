@@ -18,10 +18,10 @@ from datastore.exports.formats import FORMATS, by_extension
 from datastore.exports.rows import of_table
 from datastore.exports.writer import Options
 from datastore.postgres import copy_out
-from datastore.tables import search
-from datastore.tables.matching import Match
+from datastore.tables.reading import search
+from datastore.tables.reading.matching import Match
+from datastore.tables.reading.search import Search
 from datastore.tables.schema import TableSchema
-from datastore.tables.search import Search
 
 CallAction = Callable[..., Awaitable[Any]]
 ROWS = 40_000

@@ -17,9 +17,9 @@ from datastore.accounts.permissions import DatasetAccess
 from datastore.actions.registry import RawJson
 from datastore.actions.services import Services
 from datastore.errors import ValidationError
-from datastore.tables import filters
 from datastore.tables.arguments import Arguments
-from datastore.tables.conditions import MAX_NESTING, MAX_VALUE_NESTING
+from datastore.tables.reading import filters
+from datastore.tables.reading.conditions import MAX_NESTING, MAX_VALUE_NESTING
 from datastore.tables.schema import Column, TableSchema
 from datastore.validation import json_number
 from tests.tables.naive_filters import HELD, OPERANDS, RECORDS, WANTED, expected

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.actions.services import Services
-from datastore.tables.guess import kinds, widest
+from datastore.tables.definition.guess import kinds, widest
 from datastore.tables.schema import Column
 from datastore.tables.types import parse
 from datastore.tables.writing.records import to_text

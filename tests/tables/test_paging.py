@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from datastore.actions.registry import RawJson
 from datastore.actions.services import Services
 from datastore.errors import ValidationError
-from datastore.tables import cursor, search, sorting
-from datastore.tables.search import Search
+from datastore.tables.reading import cursor, search, sorting
+from datastore.tables.reading.search import Search
 
 CallAction = Callable[..., Awaitable[Any]]
 FIELDS = [

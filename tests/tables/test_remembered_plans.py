@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from datastore.accounts.permissions import DatasetAccess
-from datastore.tables.matching import Match
+from datastore.tables.reading.matching import Match
+from datastore.tables.reading.search import Search, plan
 from datastore.tables.schema import Column, TableSchema
-from datastore.tables.search import Search, plan
 
 ACCESS = DatasetAccess("d", "d", None, private=False, state="active", creator_user_id=None)
 SCHEMA = TableSchema("r", ACCESS, "datastore", 1, (Column("a", "text", "text", info={"label": "A"}),))

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from datastore.accounts.actor import Actor
 from datastore.actions.services import Services
-from datastore.tables import distribution
-from datastore.tables.distribution import Distribution
-from datastore.tables.matching import Match
+from datastore.tables.reading import distribution
+from datastore.tables.reading.distribution import Distribution
+from datastore.tables.reading.matching import Match
+from datastore.tables.reading.statistics import Effort, Request, Statistics
 from datastore.tables.schema import Column, TableSchema
-from datastore.tables.statistics import Effort, Request, Statistics
 from tests.tables.samples import (
     NUMBERS,
     Sample,

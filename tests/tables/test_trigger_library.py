@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastore.errors import ValidationError
-from datastore.tables import library
+from datastore.tables.functions import library
 from tests.tables.trigger_cases import CASES, TEXTS, Case
 
 CallAction = Callable[..., Awaitable[Any]]

@@ -19,8 +19,9 @@ from datastore.errors import ValidationError
 from datastore.postgres.migrate import migrate
 from datastore.postgres.roles import ensure_roles, missing_roles_sql
 from datastore.settings import Settings
-from datastore.tables import functions, sequences
-from datastore.tables.functions import Argument
+from datastore.tables.definition import sequences
+from datastore.tables.functions import plpgsql as functions
+from datastore.tables.functions.plpgsql import Argument
 
 CallAction = Callable[..., Awaitable[Any]]
 RETURN_NEW = "BEGIN RETURN NEW; END"

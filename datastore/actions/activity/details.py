@@ -31,7 +31,7 @@ from datastore.catalog.activity.streams import (
     previous_activity,
     show_activity,
 )
-from datastore.catalog.dataset_rows import find_access
+from datastore.catalog.datasets.rows import find_access
 from datastore.catalog.groups.rows import lock_group
 from datastore.catalog.views.rows import find_view
 from datastore.errors import NotFound, ValidationError

@@ -12,7 +12,7 @@ from datastore.actions.parameters import Parameters, RequiredText, Text
 from datastore.actions.people import group_work
 from datastore.actions.people.users import own_account, readable_user
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import load_datasets, show_dataset
+from datastore.catalog.datasets.rows import load_datasets, show_dataset
 from datastore.catalog.followable import KINDS, Followee, list_followees
 
 

@@ -16,7 +16,7 @@ from datastore.accounts.users import find_user, show_user
 from datastore.actions.activity.dashboard import own_id
 from datastore.actions.parameters import Parameters, RequiredText
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import load_dataset, show_dataset
+from datastore.catalog.datasets.rows import load_dataset, show_dataset
 from datastore.catalog.followable import find_followable, find_followed, follow_activity
 from datastore.catalog.groups.rows import Include, group_of_id, show_group
 from datastore.errors import ValidationError

@@ -13,7 +13,7 @@ from datastore.actions.people.group_work import readable
 from datastore.actions.people.users import readable_user
 from datastore.actions.registry import Call, action
 from datastore.catalog.activity.streams import EVERYTHING, Stream, of_dataset, of_group, of_organization, of_user
-from datastore.catalog.dataset_rows import find_access
+from datastore.catalog.datasets.rows import find_access
 
 
 class ObjectStream(TimedPage):

@@ -22,7 +22,7 @@ from datastore.actions.catalog_fields import AnyText
 from datastore.actions.parameters import Parameters, RequiredText, Text
 from datastore.actions.people.users import own_account
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import load_dataset, lock_access
+from datastore.catalog.datasets.rows import load_dataset, lock_access
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import Problems

@@ -16,8 +16,8 @@ from datastore.accounts.permissions import (
 )
 from datastore.actions.people.fields import ChangedGroup, ListedGroups, NewGroup, ShownGroup, SuggestedGroups
 from datastore.actions.registry import Call
-from datastore.catalog.dataset_lists import datasets_of_organization
-from datastore.catalog.dataset_rows import show_dataset
+from datastore.catalog.datasets.lists import datasets_of_organization
+from datastore.catalog.datasets.rows import show_dataset
 from datastore.catalog.groups.changes import create_group, delete_group, purge_group, update_group
 from datastore.catalog.groups.lists import (
     MAX_DETAILED,

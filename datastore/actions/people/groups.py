@@ -18,7 +18,7 @@ from datastore.actions.people.fields import (
     SuggestedGroups,
 )
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import show_dataset
+from datastore.catalog.datasets.rows import show_dataset
 from datastore.catalog.groups.lists import MAX_NAMES, datasets_of_group
 
 

@@ -12,7 +12,7 @@ from datastore.accounts.tokens import Scope, create_token, list_tokens, revoke_t
 from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text
 from datastore.actions.people.users import own_account
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_rows import load_dataset
+from datastore.catalog.datasets.rows import load_dataset
 from datastore.catalog.groups.rows import find_group
 from datastore.errors import NotAuthorized, NotFound, ValidationError
 from datastore.postgres.database import Transaction

@@ -31,8 +31,8 @@ from datastore.accounts.users import (
 from datastore.actions.catalog_fields import AnyText, Object, Sent
 from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, one_of
 from datastore.actions.registry import Call, action
-from datastore.catalog.dataset_lists import datasets_of_creator
-from datastore.catalog.dataset_rows import show_dataset
+from datastore.catalog.datasets.lists import datasets_of_creator
+from datastore.catalog.datasets.rows import show_dataset
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
 

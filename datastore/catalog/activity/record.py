@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from datastore.accounts.activities import Activity, record
 from datastore.accounts.permissions import DatasetAccess, dataset_labels
-from datastore.catalog.dataset_rows import load_datasets, show_dataset
+from datastore.catalog.datasets.rows import load_datasets, show_dataset
 from datastore.postgres.database import Transaction
 
 Change = tuple[DatasetAccess | None, DatasetAccess | None]

@@ -16,8 +16,8 @@ from datastore.accounts.permissions import ADMIN, MEMBER, group_labels, may_dele
 from datastore.accounts.user_fields import picture
 from datastore.accounts.users import find_user
 from datastore.catalog import dates
-from datastore.catalog.dataset_fields import check_extras
-from datastore.catalog.datasets import update_dataset
+from datastore.catalog.datasets.fields import check_extras
+from datastore.catalog.editing.datasets import update_dataset
 from datastore.catalog.groups.packages import check_packages, set_packages
 from datastore.catalog.groups.parents import check_parents, set_parents, stored_parents
 from datastore.catalog.groups.rows import Group, Include, show_group

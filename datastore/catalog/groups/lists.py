@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from datastore.accounts.actor import Actor
-from datastore.catalog.dataset_rows import Dataset, load_datasets
+from datastore.catalog.datasets.rows import Dataset, load_datasets
 from datastore.catalog.groups.rows import PACKAGE_COUNT, Group
 from datastore.errors import ValidationError
 from datastore.postgres.patterns import containing

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from datastore.catalog.resource_rows import Resource, decode_row
+from datastore.catalog.datasets.resource_rows import Resource, decode_row
 from datastore.catalog.search.autocomplete import contains
 from datastore.catalog.search.plan import Arguments
 from datastore.errors import ValidationError

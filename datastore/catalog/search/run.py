@@ -10,7 +10,7 @@ import orjson
 
 from datastore.accounts.actor import Actor
 from datastore.catalog import dates
-from datastore.catalog.dataset_rows import Dataset, load_datasets
+from datastore.catalog.datasets.rows import Dataset, load_datasets
 from datastore.catalog.search import facets, fields, lucene, simple, sorting, suggest
 from datastore.catalog.search.analysis import Analysis, analyse
 from datastore.catalog.search.facets import NOTHING, Counts, FacetValues, Wanted

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from datastore.accounts.actor import Actor
-from datastore.catalog.dataset_rows import Dataset, Tag, load_datasets
+from datastore.catalog.datasets.rows import Dataset, Tag, load_datasets
 from datastore.catalog.search.autocomplete import contains
 from datastore.errors import NotFound
 from datastore.validation import is_storable

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from datastore.catalog import dates
-from datastore.catalog.resource_rows import decode_row
+from datastore.catalog.datasets.resource_rows import decode_row
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import Invalid, Problems, is_storable, json_value, required_text, short_text, text, uuid4

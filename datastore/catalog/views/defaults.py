@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from datastore.catalog.resource_rows import Resource
+from datastore.catalog.datasets.resource_rows import Resource
 from datastore.catalog.views.types import VIEW_TYPES, ViewType
 from datastore.postgres.database import Transaction
 

@@ -13,9 +13,9 @@ import orjson
 from datastore.accounts.activities import Activity, record
 from datastore.accounts.actor import Actor
 from datastore.accounts.permissions import DatasetAccess, dataset_labels, require_update
-from datastore.catalog.dataset_rows import lock_access
+from datastore.catalog.datasets.resource_rows import decode_row, find_resource
+from datastore.catalog.datasets.rows import lock_access
 from datastore.catalog.order import reordered
-from datastore.catalog.resource_rows import decode_row, find_resource
 from datastore.catalog.views.types import VIEW_TYPES, check_config
 from datastore.errors import NotFound
 from datastore.postgres.database import Transaction

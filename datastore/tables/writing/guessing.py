@@ -9,7 +9,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datastore.tables import guess
+from datastore.tables.definition import guess
 from datastore.tables.writing.columns import ColumnRecords, is_text, plain, small
 from datastore.tables.writing.sources import JsonRecords
 

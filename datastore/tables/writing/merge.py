@@ -10,16 +10,9 @@ from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import REFUSED, about_input
 from datastore.tables.names import ID
-from datastore.tables.schema import Column, TableSchema
-from datastore.tables.types import JSON
+from datastore.tables.schema import Column, TableSchema, key_expression
 from datastore.tables.writing import staging
 from datastore.tables.writing.copying import ROW, SET, Run
-
-
-def key_expression(column: Column, source: str = "") -> str:
-    """What a key or index is made of: the column; for json types, which have no order, its text."""
-    name = f"{source}.{identifier(column.name)}" if source else identifier(column.name)
-    return f"(({name})::text)" if column.type in JSON else name
 
 
 async def group(tx: Transaction, schema: TableSchema, runs: Sequence[Run]) -> list[Group]:

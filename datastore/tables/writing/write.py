@@ -19,12 +19,12 @@ from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier
 from datastore.postgres.translate import query_error
-from datastore.tables import filters as filtering
-from datastore.tables.filters import Arguments
+from datastore.tables.functions.triggers import announce
 from datastore.tables.names import ID, printable
+from datastore.tables.reading import filters as filtering
+from datastore.tables.reading.filters import Arguments
 from datastore.tables.registry import count_rows
 from datastore.tables.schema import Column, TableSchema
-from datastore.tables.triggers import announce
 from datastore.tables.writing import staging
 from datastore.tables.writing.columns import ColumnRecords, copy_columns
 from datastore.tables.writing.copying import Run, Target, copy_json

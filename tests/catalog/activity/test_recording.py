@@ -8,7 +8,7 @@ import pytest
 
 from datastore.accounts.actor import Actor
 from datastore.actions.services import Services
-from datastore.catalog.datasets import create_dataset, update_dataset
+from datastore.catalog.editing.datasets import create_dataset, update_dataset
 from datastore.errors import ValidationError
 from datastore.postgres.database import Author, Transaction
 from tests.accounts.people import caller, now, person

@@ -1,0 +1,172 @@
+"""Work on a table after writes, off their path: the full-text index of a table that has grown, fresh statistics.
+
+Every worker looks after the tables that it wrote; a lock lets one of them do the work. A table that nobody looked
+after (a process was killed) is found at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import asyncpg
+import structlog
+
+from datastore.postgres.database import CONNECTION_LOST, Database, connect_as_owner
+from datastore.postgres.notifications import CHANNEL
+from datastore.postgres.quoting import qualified
+from datastore.tables.reading import fulltext
+from datastore.tables.schema import CACHE_KIND, TableSchema, load
+
+log = structlog.get_logger(__name__)
+
+INDEX_FROM = 1_000
+"""From this many rows on a table gets its full-text index; below, a scan is as quick."""
+
+_LOCK = 0x64617462
+_DELAY = 3.0
+"""Seconds without a further write after which the work starts."""
+
+_MODIFIED_DELAY = 15.0
+"""Seconds without a further write after which the resource's ``last_modified`` is set."""
+
+
+_STALE = 0.2
+"""Share of the rows that must have come or gone since the statistics were made, for new ones to be worth their cost."""
+
+_ROWS = """
+    SELECT registry.record_count, class.reltuples
+    FROM datastore.tables AS registry JOIN pg_class AS class ON class.oid = $2::bigint::oid
+    WHERE registry.resource_id = $1
+"""
+
+
+class _Schedule:
+    """Names with the time at which each is due."""
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._due: dict[str, float] = {}
+
+    def add(self, name: str, now: float) -> None:
+        self._due[name] = now + self._delay
+
+    def take(self, now: float) -> list[str]:
+        """Those that are due, which are then gone."""
+        ready = [name for name, due in self._due.items() if due <= now]
+        for name in ready:
+            del self._due[name]
+        return ready
+
+    @property
+    def next(self) -> float:
+        return min(self._due.values(), default=float("inf"))
+
+
+class Maintenance:
+    """The background work of one worker."""
+
+    def __init__(self, dsn: str, database: Database) -> None:
+        self._dsn = dsn
+        self._database = database
+        self._written = _Schedule(_DELAY)
+        self._modified = _Schedule(_MODIFIED_DELAY)
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    def touch(self, resource_id: str) -> None:
+        """The table has been written."""
+        now = asyncio.get_running_loop().time()
+        self._written.add(resource_id, now)
+        self._modified.add(resource_id, now)
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Stop; an index that is being built is given up, and built after the next start."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self._set_modified(self._modified.take(float("inf")))
+
+    async def _run(self) -> None:
+        await self._left_behind()
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            now = loop.time()
+            await self._set_modified(self._modified.take(now))
+            for resource_id in self._written.take(now):
+                try:
+                    await self.maintain(resource_id)
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
+                    log.warning("maintenance_failed", resource_id=resource_id, error=repr(error))
+            wait = min(self._written.next, self._modified.next) - loop.time()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), None if wait == float("inf") else max(wait, 0.01))
+
+    async def _set_modified(self, resource_ids: list[str]) -> None:
+        if not resource_ids:
+            return
+        try:
+            await self._database.owner.execute(
+                """
+                UPDATE datastore.resources SET last_modified = now() AT TIME ZONE 'UTC' WHERE id = ANY($1::text[])
+                """,
+                resource_ids,
+            )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
+            log.warning("last_modified_not_set", error=repr(error))
+
+    async def _left_behind(self) -> None:
+        try:
+            rows = await self._database.owner.fetch(
+                "SELECT resource_id FROM datastore.tables WHERE fulltext = 'none' AND record_count >= $1", INDEX_FROM
+            )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
+            log.warning("tables_left_behind_not_found", error=repr(error))
+            return
+        for row in rows:
+            self.touch(row["resource_id"])
+
+    async def maintain(self, resource_id: str) -> None:
+        """Analyze the table, and build its full-text index if it lacks one and has grown."""
+        connection = await connect_as_owner(self._dsn, self._database.settings)
+        try:
+            # Held by this session, so it goes with it, whatever happens.
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", _LOCK, resource_id):
+                await self._maintain(connection, resource_id)
+        finally:
+            await connection.close()
+
+    async def _maintain(self, connection: asyncpg.Connection, resource_id: str) -> None:
+        schema = await load(connection, resource_id)
+        if schema is None:
+            return
+        row = await connection.fetchrow(_ROWS, resource_id, schema.oid)
+        if row is None:
+            return
+        rows, analyzed = row["record_count"], max(row["reltuples"], 0.0)
+        if abs(rows - analyzed) > _STALE * max(rows, analyzed):
+            # PostgreSQL does this by itself after a minute or so; a table that was just loaded is read before that.
+            with contextlib.suppress(asyncpg.UndefinedTableError):
+                await connection.execute(f"ANALYZE {schema.sql_name}")
+        if schema.fulltext == "none" and schema.columns and rows >= INDEX_FROM:
+            await self._build(connection, schema)
+
+    async def _build(self, connection: asyncpg.Connection, schema: TableSchema) -> None:
+        log.info("fulltext_index_building", resource_id=schema.resource_id)
+        # What an interrupted build left behind is invalid, and in the way.
+        name = qualified(schema.dataset_id, fulltext.index_name(schema))
+        try:
+            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            await connection.execute(fulltext.create_index(schema))
+            # How frequent its words are: without that PostgreSQL takes each for a rare one, and ranks with one process.
+            await connection.execute(f"ANALYZE {schema.sql_name}")
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError):
+            return  # dropped or changed meanwhile; a change is a write, which comes here again
+
+        await connection.execute(
+            "UPDATE datastore.tables SET fulltext = 'ready' WHERE resource_id = $1", schema.resource_id
+        )
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{CACHE_KIND}:{schema.resource_id}")
+        log.info("fulltext_index_ready", resource_id=schema.resource_id)
