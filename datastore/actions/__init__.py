@@ -1,28 +1,3 @@
 """The operations by their public names. Importing this package registers all of them."""
 
-from datastore.actions import (  # noqa: F401
-    activity,
-    config_options,
-    datasets,
-    datasets_many,
-    datasets_revise,
-    licenses,
-    people,
-    relationships,
-    resource_views,
-    resources,
-    search,
-    search_lists,
-    site,
-    tables_analysis,
-    tables_create,
-    tables_delete,
-    tables_functions,
-    tables_read,
-    tables_sql,
-    tables_triggers,
-    tables_write,
-    task_statuses,
-    translations,
-    vocabularies,
-)
+from datastore.actions import activity, catalog, people, site, tables  # noqa: F401

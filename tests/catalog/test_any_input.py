@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.actions.catalog_fields import DatasetFields, ResourceFields
+from datastore.actions.catalog.fields import DatasetFields, ResourceFields
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
 from datastore.errors import NotFound, StructureError, ValidationError

@@ -18,7 +18,7 @@ from datastore.accounts.permissions import (
     require_login,
 )
 from datastore.accounts.users import find_user
-from datastore.actions.catalog_fields import AnyText
+from datastore.actions.catalog.fields import AnyText
 from datastore.actions.parameters import Parameters, RequiredText, Text
 from datastore.actions.people.users import own_account
 from datastore.actions.registry import Call, action

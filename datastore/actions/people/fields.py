@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from datastore.actions.catalog_fields import AnyText, Objects, Sent
+from datastore.actions.catalog.fields import AnyText, Objects, Sent
 from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text
 
 

@@ -17,7 +17,7 @@ from datastore.accounts.permissions import (
     require_permission,
 )
 from datastore.accounts.users import find_user
-from datastore.actions.catalog_fields import AnyText
+from datastore.actions.catalog.fields import AnyText
 from datastore.actions.parameters import Parameters, RequiredText, Text, one_of
 from datastore.actions.registry import Call, action
 from datastore.catalog.groups.membership import TYPES, add_member, add_user, list_members, remove_member

@@ -28,7 +28,7 @@ from datastore.accounts.users import (
     show_user,
     suggest_users,
 )
-from datastore.actions.catalog_fields import AnyText, Object, Sent
+from datastore.actions.catalog.fields import AnyText, Object, Sent
 from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, one_of
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.lists import datasets_of_creator

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from datastore.accounts.permissions import may_create_dataset, require_login, require_read
-from datastore.actions.catalog_fields import AnyText, DatasetFields
+from datastore.actions.catalog.fields import AnyText, DatasetFields
 from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.lists import dataset_names

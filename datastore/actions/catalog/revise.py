@@ -10,7 +10,7 @@ import msgspec
 from pydantic import ConfigDict, Field
 
 from datastore.accounts.permissions import require_login
-from datastore.actions.catalog_fields import Object, Sent
+from datastore.actions.catalog.fields import Object, Sent
 from datastore.actions.parameters import Strings
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.rows import Dataset, show_dataset

@@ -18,10 +18,10 @@ from datastore.actions.parameters import (
     split_list,
 )
 from datastore.actions.registry import Call, RawJson, action
-from datastore.actions.table_access import check_no_history, check_update, check_writable
-from datastore.actions.table_fields import field_list, plan_fields
-from datastore.actions.table_records import CountMode, RecordList, with_records
-from datastore.actions.tables_functions import as_trigger, trigger_list
+from datastore.actions.tables.access import check_no_history, check_update, check_writable
+from datastore.actions.tables.fields import field_list, plan_fields
+from datastore.actions.tables.functions import as_trigger, trigger_list
+from datastore.actions.tables.records import CountMode, RecordList, with_records
 from datastore.catalog.datasets.resource_rows import find_resource
 from datastore.catalog.editing.resources import create_resource, set_datastore_active
 from datastore.errors import NotFound, ValidationError

@@ -10,8 +10,8 @@ from pydantic import Field
 from datastore.accounts.permissions import require_sysadmin
 from datastore.actions.parameters import OfResource, Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
-from datastore.actions.table_access import writable
-from datastore.actions.tables_functions import Name
+from datastore.actions.tables.access import writable
+from datastore.actions.tables.functions import Name
 from datastore.catalog.datasets.resource_rows import find_resource
 from datastore.catalog.editing.resources import create_resource, set_datastore_active
 from datastore.errors import ValidationError

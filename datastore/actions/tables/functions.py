@@ -20,7 +20,7 @@ from datastore.actions.parameters import (
     invalid,
 )
 from datastore.actions.registry import Call, action, encode
-from datastore.actions.table_access import check_update, writable
+from datastore.actions.tables.access import check_update, writable
 from datastore.catalog.datasets.resource_rows import find_resource
 from datastore.errors import StructureError, ValidationError
 from datastore.postgres.database import Transaction

@@ -28,7 +28,7 @@ from datastore.actions.parameters import (
     split_list,
 )
 from datastore.actions.registry import Call, RawJson, action, encode
-from datastore.actions.table_access import readable
+from datastore.actions.tables.access import readable
 from datastore.errors import ValidationError
 from datastore.settings import Settings
 from datastore.tables import registry

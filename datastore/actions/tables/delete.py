@@ -13,8 +13,8 @@ from datastore.actions.parameters import (
     invalid,
 )
 from datastore.actions.registry import Call, RawJson, action, encode
-from datastore.actions.table_access import writable
-from datastore.actions.table_records import CountMode
+from datastore.actions.tables.access import writable
+from datastore.actions.tables.records import CountMode
 from datastore.catalog.editing.resources import set_datastore_active
 from datastore.postgres.database import Transaction
 from datastore.tables.definition import define

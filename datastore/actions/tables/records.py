@@ -10,7 +10,7 @@ from datastore.actions.parameters import (
     invalid,
 )
 from datastore.actions.registry import RawJson, encode
-from datastore.actions.table_access import record_list
+from datastore.actions.tables.access import record_list
 from datastore.tables.writing import write
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from datastore.accounts.permissions import require_login, require_sysadmin
-from datastore.actions.catalog_fields import AnyText
+from datastore.actions.catalog.fields import AnyText
 from datastore.actions.parameters import Natural, Parameters, RequiredText, Strings
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.lists import MAX_DATASETS, current_datasets

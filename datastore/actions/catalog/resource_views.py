@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from datastore.accounts.permissions import require_login, require_read, require_sysadmin, require_update
-from datastore.actions.catalog_fields import AnyText, Sent
+from datastore.actions.catalog.fields import AnyText, Sent
 from datastore.actions.parameters import Boolean, Json, Parameters, RequiredText, Strings
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.resource_rows import Resource, find_resource

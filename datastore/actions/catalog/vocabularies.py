@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from datastore.accounts.permissions import require_sysadmin
-from datastore.actions.catalog_fields import AnyText, Objects, Sent
+from datastore.actions.catalog.fields import AnyText, Objects, Sent
 from datastore.actions.parameters import Parameters, RequiredText, Text
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.rows import Tag

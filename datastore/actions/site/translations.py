@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from datastore.accounts.permissions import require_sysadmin
-from datastore.actions.catalog_fields import AnyText, Objects, Sent
+from datastore.actions.catalog.fields import AnyText, Objects, Sent
 from datastore.actions.parameters import Parameters, Strings
 from datastore.actions.registry import Call, action
 from datastore.catalog.site.translations import find_translations, save_translations

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from datastore.accounts.permissions import require_login, require_read
-from datastore.actions.catalog_fields import AnyText, ResourceFields
+from datastore.actions.catalog.fields import AnyText, ResourceFields
 from datastore.actions.parameters import Parameters, RequiredText
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.resource_rows import find_resource, show_resource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from datastore.accounts.permissions import require_sysadmin
-from datastore.actions.catalog_fields import Sent
+from datastore.actions.catalog.fields import Sent
 from datastore.actions.parameters import Parameters, RequiredText
 from datastore.actions.registry import Call, action
 from datastore.catalog.site.options import OPTIONS, check_option, update_options

@@ -13,8 +13,8 @@ from datastore.actions.parameters import (
     one_of,
 )
 from datastore.actions.registry import Call, RawJson, action
-from datastore.actions.table_access import writable
-from datastore.actions.table_records import CountMode, RecordList, with_records
+from datastore.actions.tables.access import writable
+from datastore.actions.tables.records import CountMode, RecordList, with_records
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.tables.schema import ID_COLUMN, TableSchema

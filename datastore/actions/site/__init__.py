@@ -1,0 +1,12 @@
+"""Actions on the site as a whole: what it is, its options, licences, translations, tasks of its services.
+
+Importing this package registers all of them.
+"""
+
+from datastore.actions.site import (  # noqa: F401
+    config_options,
+    licenses,
+    status,
+    task_statuses,
+    translations,
+)
