@@ -17,7 +17,7 @@ from benchmarks.report import RESULTS
 from benchmarks.run import Run
 from benchmarks.service import Service
 
-_FIRST = ("load", "load_cost", "slice", "pages", "dump")
+_FIRST = ("load", "load_file", "load_cost", "slice", "pages", "dump")
 
 
 def _found() -> tuple[str, ...]:
