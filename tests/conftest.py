@@ -36,6 +36,7 @@ from datastore.settings import Settings
 
 ADMIN_TOKEN = "test-sysadmin-token-0123456789"
 _SERVER = "DATASTORE_TEST_DATABASE_URL"
+_EMBEDDED = "DATASTORE_TEST_EMBEDDED"
 
 hypothesis_settings.register_profile(
     "datastore",
@@ -66,13 +67,20 @@ def pytest_configure(config: pytest.Config) -> None:
     _Server.postgres = EmbeddedPostgres(Settings(data_dir=_Server.folder))
     _Server.postgres.start()
     os.environ[_SERVER] = _Server.postgres.superuser_dsn()
+    os.environ[_EMBEDDED] = "yes"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _Server.postgres is not None and _Server.folder is not None:
         _Server.postgres.stop()
         shutil.rmtree(_Server.folder)
-        del os.environ[_SERVER]
+        del os.environ[_SERVER], os.environ[_EMBEDDED]
+
+
+@pytest.fixture(scope="session")
+def embedded() -> bool:
+    """Whether the server is the one that we start, and not another one that the environment names."""
+    return _EMBEDDED in os.environ
 
 
 @pytest.fixture(scope="session")

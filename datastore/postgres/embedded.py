@@ -7,9 +7,11 @@ Below ``<data_dir>/postgres``:
     connection.json   how to connect, with the passwords (0600)
     owner.lock        held by the process that looks after the server
     users.lock        held, shared, by every process that uses it
+    leaving.lock      held by the process that is leaving it
 
 Who holds the owner lock starts the server, watches it and stops it. The others attach, and one of them takes over
-when the owner goes, with the server running on if others use it.
+when the owner goes, with the server running on if others use it. They leave one after the other: two at once might
+each leave the server to the other.
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ class EmbeddedPostgres:
         self._mutex = threading.RLock()
         self._owner_lock = FileLock(self._home / "owner.lock")
         self._users_lock = FileLock(self._home / "users.lock")
+        self._leaving_lock = FileLock(self._home / "leaving.lock")
         self._keeper: threading.Thread | None = None
         self._closing = threading.Event()
         self._server: Postmaster | None = None
@@ -118,6 +121,9 @@ class EmbeddedPostgres:
             self._keeper = None
             atexit.unregister(self.stop)
             try:
+                deadline = time.monotonic() + self._settings.start_timeout
+                while not self._leaving_lock.acquire() and time.monotonic() < deadline:
+                    time.sleep(0.01)
                 if self._owner_lock.acquire():
                     self._leave()
             finally:
@@ -250,6 +256,7 @@ class EmbeddedPostgres:
         self._server = None
         self._owner_lock.release()
         self._users_lock.release()
+        self._leaving_lock.release()
 
     # The keeper
 

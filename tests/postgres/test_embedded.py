@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -199,13 +200,20 @@ def test_a_second_process_attaches_and_takes_over(
     assert postmasters(settings) == []
 
 
-def test_starting_at_once_makes_one_server(settings: Settings, open_server: Callable[[], EmbeddedPostgres]) -> None:
-    servers = [open_server() for _ in range(4)]
-    with ThreadPoolExecutor(4) as threads:
-        assert len(set(threads.map(lambda server: server.start(), servers))) == 1
-        assert postmasters(settings) == [postmaster(settings)]
-        list(threads.map(lambda server: server.stop(), servers))
-    assert postmasters(settings) == []
+def test_starting_and_stopping_at_once(settings: Settings, open_server: Callable[[], EmbeddedPostgres]) -> None:
+    servers = [open_server() for _ in range(6)]
+    at_once = threading.Barrier(len(servers))
+
+    def stop(server: EmbeddedPostgres) -> None:
+        at_once.wait()
+        server.stop()
+
+    with ThreadPoolExecutor(len(servers)) as threads:
+        for _ in range(4):
+            assert len(set(threads.map(lambda server: server.start(), servers))) == 1
+            assert postmasters(settings) == [postmaster(settings)]
+            list(threads.map(stop, servers))
+            assert postmasters(settings) == []
 
 
 def test_a_killed_server_comes_back_with_every_committed_row(

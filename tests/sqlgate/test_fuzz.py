@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+import pytest
+
 from datastore.actions.services import Services
 from tests.sqlgate.conftest import World
 from tests.sqlgate.fuzz import Fuzz, report
@@ -17,6 +19,8 @@ LIVE_EVERY = 10
 
 
 async def test_fuzz(services: Services, world: World) -> None:
+    if await services.database.owner.fetchval("SELECT current_setting('server_version_num')::int") < 160000:
+        pytest.skip("the judge reads json_object() by the grammar of PostgreSQL 16 and later")
     fuzz = Fuzz(services, world, await services.sql.gate.catalogue())
     end = time.monotonic() + SECONDS
     first = seed = SEED * 1_000_000_000
