@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 Item = TypeVar("Item")
 _RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 8
+_SIZE_KEPT = 60.0
 
 CONNECTION_LOST = (
     asyncpg.PostgresConnectionError,
@@ -104,6 +105,7 @@ class Database:
     ) -> None:
         self._dsn = dsn
         self._snapshots = asyncio.Semaphore(settings.dump_connections)
+        self._size = (float("-inf"), 0)
         self.settings = settings
         self.owner = owner
         self.reader = reader
@@ -187,6 +189,15 @@ class Database:
     async def connect_reading(self, role: str, limits: Mapping[str, str]) -> asyncpg.Connection:
         """A connection of its own for one of the read-only roles, with further settings of its session."""
         return await _connect_reading(self._dsn, self.settings, role, limits)
+
+    async def size(self) -> int:
+        """Bytes of the whole database, at most a minute old: PostgreSQL looks at every file of every table for it."""
+        measured, size = self._size
+        now = asyncio.get_running_loop().time()
+        if now - measured > _SIZE_KEPT:
+            size = await self.owner.fetchval("SELECT pg_database_size(current_database())")
+            self._size = (now, size)
+        return size
 
     async def close(self) -> None:
         """Wait for the statements in flight, then close every connection."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import asyncpg
 import structlog
@@ -34,11 +36,45 @@ _MODIFIED_DELAY = 15.0
 _STALE = 0.2
 """Share of the rows that must have come or gone since the statistics were made, for new ones to be worth their cost."""
 
-_ROWS = """
-    SELECT registry.record_count, class.reltuples
-    FROM datastore.tables AS registry JOIN pg_class AS class ON class.oid = $2::bigint::oid
-    WHERE registry.resource_id = $1
+# Of many tables, those for which there is something to do; mostly none. Of small tables PostgreSQL itself makes
+# statistics after a minute or so; a large one that was just loaded is read before that.
+_NEEDS = """
+    WITH found AS (
+        SELECT registry.resource_id, registry.fulltext, registry.record_count AS rows,
+               greatest(class.reltuples, 0) AS analyzed
+        FROM datastore.tables AS registry
+        JOIN pg_namespace AS namespace ON namespace.nspname = registry.dataset_id
+        JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = registry.resource_id
+        WHERE registry.resource_id = ANY ($1::text[])
+    ),
+    need AS (
+        SELECT found.resource_id,
+               abs(found.rows - found.analyzed) > $3::float8 * greatest(found.rows, found.analyzed) AS statistics,
+               found.fulltext = 'none' AND found.rows >= $2::bigint AS fulltext
+        FROM found
+        WHERE greatest(found.rows, found.analyzed) >= $2::bigint
+    )
+    SELECT need.resource_id, need.statistics, need.fulltext
+    FROM need
+    WHERE need.statistics OR need.fulltext
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a table needs."""
+
+    resource_id: str
+    statistics: bool
+    """How many rows it has, and which values, for PostgreSQL to plan by."""
+    fulltext: bool
+    """The index of its full text."""
+
+
+async def needs(connection: asyncpg.Connection | asyncpg.Pool, resource_ids: Sequence[str]) -> list[Need]:
+    """Those of the tables for which there is something to do, found by one statement."""
+    rows = await connection.fetch(_NEEDS, list(resource_ids), INDEX_FROM, _STALE)
+    return [Need(**row) for row in rows]
 
 
 class _Schedule:
@@ -95,11 +131,8 @@ class Maintenance:
             self._wake.clear()
             now = loop.time()
             await self._set_modified(self._modified.take(now))
-            for resource_id in self._written.take(now):
-                try:
-                    await self.maintain(resource_id)
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
-                    log.warning("maintenance_failed", resource_id=resource_id, error=repr(error))
+            if written := self._written.take(now):
+                await self._maintain_quietly(written)
             wait = min(self._written.next, self._modified.next) - loop.time()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), None if wait == float("inf") else max(wait, 0.01))
@@ -128,29 +161,49 @@ class Maintenance:
         for row in rows:
             self.touch(row["resource_id"])
 
-    async def maintain(self, resource_id: str) -> None:
-        """Analyze the table, and build its full-text index if it lacks one and has grown."""
+    async def _maintain_quietly(self, resource_ids: Sequence[str]) -> None:
+        try:
+            await self.maintain(resource_ids)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
+            log.warning("maintenance_failed", resource_ids=resource_ids, error=repr(error))
+
+    async def maintain(self, resource_ids: Sequence[str]) -> None:
+        """Analyze the tables that have changed much, and build the full-text indexes that are missing.
+
+        One statement finds them; only if there are any, a connection is opened, one for all.
+        """
+        needed = await needs(self._database.owner, resource_ids)
+        if not needed:
+            return
         connection = await connect_as_owner(self._dsn, self._database.settings)
         try:
-            # Held by this session, so it goes with it, whatever happens.
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", _LOCK, resource_id):
-                await self._maintain(connection, resource_id)
+            for need in needed:
+                await self._maintain_locked(connection, need.resource_id)
         finally:
             await connection.close()
 
-    async def _maintain(self, connection: asyncpg.Connection, resource_id: str) -> None:
-        schema = await load(connection, resource_id)
+    async def _maintain_locked(self, connection: asyncpg.Connection, resource_id: str) -> None:
+        """Maintain the table, unless somebody does already. The lock is the session's: it goes with it."""
+        lock = (_LOCK, resource_id)
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", *lock):
+            return
+        try:
+            for need in await needs(connection, [resource_id]):  # somebody may have done it meanwhile
+                await self._maintain(connection, need)
+        except asyncpg.PostgresError as error:
+            log.warning("maintenance_failed", resource_id=resource_id, error=repr(error))
+        finally:
+            if not connection.is_closed():
+                await connection.execute("SELECT pg_advisory_unlock($1, hashtext($2))", *lock)
+
+    async def _maintain(self, connection: asyncpg.Connection, need: Need) -> None:
+        schema = await load(connection, need.resource_id)
         if schema is None:
             return
-        row = await connection.fetchrow(_ROWS, resource_id, schema.oid)
-        if row is None:
-            return
-        rows, analyzed = row["record_count"], max(row["reltuples"], 0.0)
-        if abs(rows - analyzed) > _STALE * max(rows, analyzed):
-            # PostgreSQL does this by itself after a minute or so; a table that was just loaded is read before that.
+        if need.statistics:
             with contextlib.suppress(asyncpg.UndefinedTableError):
                 await connection.execute(f"ANALYZE {schema.sql_name}")
-        if schema.fulltext == "none" and schema.columns and rows >= INDEX_FROM:
+        if need.fulltext and schema.columns:
             await self._build(connection, schema)
 
     async def _build(self, connection: asyncpg.Connection, schema: TableSchema) -> None:
