@@ -42,7 +42,7 @@ async def make_table(call: CallAction, dataset: str, rows: int) -> str:
 async def test_small_tables_need_nothing(
     call: CallAction, services: Services, organization: str, connections: list[asyncpg.Connection]
 ) -> None:
-    tables = []
+    tables: list[str] = []
     for _ in range(5):
         dataset = await call("package_create", owner_org=organization, name=f"small-{len(tables)}-{organization[:8]}")
         tables += [await make_table(call, dataset["id"], 100) for _ in range(8)]
