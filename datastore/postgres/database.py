@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -271,9 +272,11 @@ async def _clean(connection: asyncpg.Connection) -> None:
         raise
 
 
-async def connect_as_owner(dsn: str, settings: Settings) -> asyncpg.Connection:
-    """A single connection of the owner, outside the pools."""
-    return await asyncpg.connect(dsn, timeout=settings.connect_timeout, server_settings=_SESSION)
+async def connect_as_owner(
+    dsn: str, settings: Settings, session: Mapping[str, str] = MappingProxyType({})
+) -> asyncpg.Connection:
+    """A single connection of the owner, outside the pools, with further settings of its ``session``."""
+    return await asyncpg.connect(dsn, timeout=settings.connect_timeout, server_settings={**_SESSION, **session})
 
 
 _SESSION = {
