@@ -30,6 +30,7 @@ COLUMNS = (10, 100, 500)
 TABLES = (1, 100, 5_000)
 REPEATS = 25
 ASKED = 400
+TABLES_OF_A_DATASET = 10
 SETTLES = 5.0
 """Seconds after which the service begins to look after a new table; 0: do not wait for it."""
 IDLE = 0.15
@@ -130,27 +131,36 @@ def by_columns(service: Service, sizes: tuple[int, ...]) -> Chart:
 
 
 def by_tables(service: Service, sizes: tuple[int, ...]) -> Chart:
-    """More and more tables of 100 rows each, any of which may be asked for."""
+    """More and more tables of 100 rows each, some in each dataset, any of which may be asked for."""
     chart = Chart("Tables on the site", "tables", sizes)
-    client, tables = Client(service), list[str]()
+    tables: list[str] = []
     records = [{"name": f"row {number}", "amount": number} for number in range(100)]
+    organization = service.action("organization_create", name="many-tables")["id"]
     for size in sizes:
         times = []
         while len(tables) < size:
+            if len(tables) % TABLES_OF_A_DATASET == 0:
+                name = f"many-tables-{len(tables)}"
+                service.dataset = service.action("package_create", name=name, owner_org=organization)["id"]
             started = perf_counter()
             tables.append(service.create_table([{"id": "name"}, {"id": "amount", "type": "int"}], records=records))
             times.append((perf_counter() - started) * 1000)
         settle(service)
-        asked = random.Random(1).choices(tables, k=ASKED)
-        chart.add("create a table", statistics.median(times))
+        service.restart()  # a new worker knows no table
+        client = Client(service)
+        asked = random.Random(1).sample(tables, min(ASKED, len(tables)))
+        chart.add("create a table", statistics.median(times[-ASKED:]))
         targets = [f"{SEARCH}?resource_id={table}&limit=20" for table in asked]
         chart.add("page of any table, first time", statistics.median(map(client.milliseconds, targets)))
         chart.add("page of any table, again", statistics.median(map(client.milliseconds, targets)))
         chart.add("page of one table", client.median(targets[0]))
+        info = "/api/3/action/datastore_info"
+        chart.add("datastore_info", client.median(f"{info}?resource_id={tables[-1]}"))
+        chart.add("package_search, 10 datasets", client.median("/api/3/action/package_search?q=many&rows=10"))
         chart.add(
             "insert 100 records", statistics.median(inserted(service, tables[0], records) for _ in range(REPEATS))
         )
-    client.close()
+        client.close()
     return chart
 
 

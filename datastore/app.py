@@ -80,6 +80,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         if services is None:
             services = await Services.open(settings.database_url or connection_dsn(settings), settings)
             stack.push_async_callback(services.close)
+            services.jobs.start()
             app.state.services = services
         measuring = asyncio.create_task(metrics.keep_measuring(services.database))
         stack.callback(measuring.cancel)

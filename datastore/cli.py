@@ -27,6 +27,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 import datastore
 from datastore.accounts.actor import Actor
@@ -52,6 +53,7 @@ from datastore.exports.formats import FORMATS, by_extension
 from datastore.exports.local import save, whole_file
 from datastore.exports.rows import of_table
 from datastore.exports.writer import Options
+from datastore.jobs.queue import Job, list_jobs
 from datastore.postgres.binaries import EmbeddedError
 from datastore.settings import Settings
 from datastore.tables.reading.search import Search, plan
@@ -327,6 +329,21 @@ async def _expected(services: Services, schema: TableSchema, limit: int | None, 
     )
     left = max(0, int(count or 0) - offset)
     return left if limit is None else min(left, limit)
+
+
+@app.command(epilog=examples("datastore jobs"))
+def jobs(data_dir: DataDir = None) -> None:
+    """List the background jobs: those that wait or run, and those that failed, with the reason."""
+
+    async def work(services: Services) -> list[Job]:
+        return await list_jobs(services.database.owner, over=True)
+
+    table = Table("created (UTC)", "queue", "state", "begun", "title", "error", box=None)
+    for job in _on_services(_settings("warning", data_dir=data_dir), work):
+        created = job.created.isoformat(" ", "seconds")
+        cells = [created, job.queue, job.state, f"{job.attempts}×", job.title, job.error or ""]
+        table.add_row(*(Text(cell) for cell in cells))
+    Console().print(table)
 
 
 @app.command(

@@ -152,6 +152,9 @@ class Settings(BaseSettings):
     read_timeout: float = Field(60.0, gt=0, description="statement_timeout of reads.")
     write_timeout: float = Field(600.0, gt=0, description="statement_timeout of writes.")
     lock_timeout: float = Field(30.0, gt=0, description="Longest wait of a write for a lock.")
+    job_slots: int = Field(
+        2, ge=1, description="Most background jobs at a time in each worker, such as building a full-text index."
+    )
     dump_connections: int = Field(
         4,
         ge=1,

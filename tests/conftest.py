@@ -122,6 +122,7 @@ async def services(settings: Settings, database_url: str) -> AsyncIterator[Servi
     await migrate(connection, settings)
     await connection.close()
     services = await Services.open(database_url, settings)
+    services.jobs.start()
     await services.database.write(lambda tx: ensure_sysadmin(tx, "admin", ADMIN_TOKEN))
     yield services
     await services.close()

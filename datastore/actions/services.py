@@ -10,6 +10,7 @@ from datastore.catalog import licenses
 from datastore.catalog.search.facets import FacetValues
 from datastore.catalog.search.index import keep_licenses
 from datastore.catalog.site.options import Options
+from datastore.jobs.runner import Jobs
 from datastore.postgres.database import Database
 from datastore.settings import Settings
 from datastore.sqlgate.run import Sql
@@ -26,6 +27,7 @@ class Services:
     database: Database
     schemas: Schemas
     tokens: Tokens
+    jobs: Jobs
     maintenance: Maintenance
     statistics: Statistics
     sql: Sql
@@ -39,7 +41,8 @@ class Services:
         if settings.licenses_group_url:
             licenses.use(await asyncio.to_thread(licenses.load, settings.licenses_group_url))
         database = await Database.connect(dsn, settings)
-        maintenance = Maintenance(dsn, database)
+        jobs = Jobs(dsn, database)
+        maintenance = Maintenance(database, jobs)
         schemas = Schemas(database)
         sql = Sql(database, schemas)
         await keep_licenses(database)
@@ -48,6 +51,7 @@ class Services:
             database,
             schemas,
             Tokens(database),
+            jobs,
             maintenance,
             Statistics(database),
             sql,
@@ -58,6 +62,7 @@ class Services:
     async def close(self) -> None:
         """Stop the background work, then close every connection after the statements in flight."""
         await self.maintenance.close()
+        await self.jobs.close()
         await self.tokens.close()
         await self.sql.close()
         await self.database.close()

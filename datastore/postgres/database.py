@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ Result = TypeVar("Result")
 Item = TypeVar("Item")
 _RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 8
+_SIZE_KEPT = 60.0
 
 CONNECTION_LOST = (
     asyncpg.PostgresConnectionError,
@@ -104,6 +106,7 @@ class Database:
     ) -> None:
         self._dsn = dsn
         self._snapshots = asyncio.Semaphore(settings.dump_connections)
+        self._size = (float("-inf"), 0)
         self.settings = settings
         self.owner = owner
         self.reader = reader
@@ -188,6 +191,15 @@ class Database:
         """A connection of its own for one of the read-only roles, with further settings of its session."""
         return await _connect_reading(self._dsn, self.settings, role, limits)
 
+    async def size(self) -> int:
+        """Bytes of the whole database, at most a minute old: PostgreSQL looks at every file of every table for it."""
+        measured, size = self._size
+        now = asyncio.get_running_loop().time()
+        if now - measured > _SIZE_KEPT:
+            size = await self.owner.fetchval("SELECT pg_database_size(current_database())")
+            self._size = (now, size)
+        return size
+
     async def close(self) -> None:
         """Wait for the statements in flight, then close every connection."""
         await self.notifications.stop()
@@ -260,9 +272,11 @@ async def _clean(connection: asyncpg.Connection) -> None:
         raise
 
 
-async def connect_as_owner(dsn: str, settings: Settings) -> asyncpg.Connection:
-    """A single connection of the owner, outside the pools."""
-    return await asyncpg.connect(dsn, timeout=settings.connect_timeout, server_settings=_SESSION)
+async def connect_as_owner(
+    dsn: str, settings: Settings, session: Mapping[str, str] = MappingProxyType({})
+) -> asyncpg.Connection:
+    """A single connection of the owner, outside the pools, with further settings of its ``session``."""
+    return await asyncpg.connect(dsn, timeout=settings.connect_timeout, server_settings={**_SESSION, **session})
 
 
 _SESSION = {

@@ -128,53 +128,7 @@ class TableSchema:
         return {column.name: column for column in (ID_COLUMN, *self.columns)}
 
 
-_LOAD = """
-    SELECT registry.resource_id, registry.fulltext, registry.language, registry.key, registry.triggers,
-           registry.history,
-           (SELECT source.resource_id FROM datastore.tables AS source WHERE source.history = registry.resource_id)
-               AS history_of,
-           resource.url_type,
-           dataset.id AS dataset_id, dataset.name, dataset.owner_org, dataset.private, dataset.creator_user_id,
-           CASE WHEN resource.state = 'active' THEN dataset.state ELSE resource.state END AS state,
-           class.oid::int8 AS oid,
-           ARRAY (
-               SELECT alias.name FROM datastore.aliases AS alias
-               WHERE alias.resource_id = registry.resource_id ORDER BY alias.ordinal DESC
-           ) AS aliases,
-           ARRAY (
-               SELECT attribute.attname::text
-               FROM pg_index AS index
-               JOIN pg_opclass AS operators ON operators.oid = index.indclass[0]
-               JOIN pg_attribute AS attribute
-                    ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
-               WHERE index.indrelid = class.oid AND operators.opcname = 'gin_trgm_ops'
-           ) AS trigram,
-           (
-               SELECT coalesce(json_agg(json_build_object(
-                   'name', attribute.attname,
-                   'type', type.typname,
-                   'native_type', format_type(attribute.atttypid, attribute.atttypmod),
-                   'element', element.typname,
-                   'immutable_text', output.provolatile = 'i',
-                   'not_null', attribute.attnotnull,
-                   'info', registry.info -> attribute.attname::text
-               ) ORDER BY attribute.attnum), '[]')
-               FROM pg_attribute AS attribute
-               JOIN pg_type AS type ON type.oid = attribute.atttypid
-               JOIN pg_proc AS output ON output.oid = type.typoutput
-               LEFT JOIN pg_type AS element ON element.oid = type.typelem AND type.typcategory = 'A'
-               WHERE attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
-                     AND attribute.attname NOT LIKE E'\\\\_%'
-           ) AS columns
-    FROM datastore.tables AS registry
-    JOIN datastore.resources AS resource ON resource.id = registry.resource_id
-    JOIN datastore.datasets AS dataset ON dataset.id = registry.dataset_id
-    JOIN pg_namespace AS namespace ON namespace.nspname = registry.dataset_id
-    JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = registry.resource_id
-    WHERE registry.resource_id = coalesce(
-        (SELECT found.resource_id FROM datastore.tables AS found WHERE found.resource_id = $1),
-        (SELECT alias.resource_id FROM datastore.aliases AS alias WHERE alias.name = $1))
-"""
+_LOAD = "SELECT * FROM datastore.table_schema($1)"  # sql/0003_functions.sql
 
 
 async def load(connection: asyncpg.Connection | asyncpg.Pool, name: str) -> TableSchema | None:

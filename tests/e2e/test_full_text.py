@@ -10,6 +10,7 @@ import pytest
 
 from datastore.actions.services import Services
 from datastore.errors import ValidationError
+from tests.upkeep import maintained
 
 CallAction = Callable[..., Awaitable[Any]]
 ROWS = [
@@ -33,7 +34,7 @@ async def table(call: CallAction, services: Services, resource: str, request: py
     if request.param == "index":
         filler = [{"title": f"filler{number}"} for number in range(1500)]
         await call("datastore_upsert", resource_id=resource, method="insert", records=filler)
-        await services.maintenance.maintain(resource)
+        await maintained(services, resource)
         schema = await services.schemas.fresh(resource)
         assert schema is not None
         assert schema.fulltext == "ready"
@@ -140,7 +141,7 @@ async def test_changed_columns_stay_searchable(call: CallAction, services: Servi
     await call("datastore_create", resource_id=table, fields=[{"id": "added", "type": "text"}])
     await call("datastore_upsert", resource_id=table, method="update", records=[{"_id": 3, "added": "zebra"}])
     assert ids(await call("datastore_search", resource_id=table, q="zebra")) == [3]
-    await services.maintenance.maintain(table)
+    await maintained(services, table)
     assert ids(await call("datastore_search", resource_id=table, q="zebra")) == [3]
     kept = [{"id": field["id"]} for field in FIELDS]
     await call("datastore_create", resource_id=table, fields=kept, delete_fields=True)

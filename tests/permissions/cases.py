@@ -217,6 +217,10 @@ CASES: dict[str, Case] = {
     "group_show": Case(lambda world, _: {"id": world.group, "include_datasets": True}, shows=ACTIVE),
     "group_update": Case(lambda world, _: {"id": world.group, "title": "New"}),
     "help_show": Case(lambda world, _: {"name": "package_show"}, shows=NOTHING),
+    "job_cancel": Case(lambda world, _: {"id": world.job}),
+    "job_clear": Case(lambda world, _: {"queues": [world.queue]}),
+    "job_list": Case(lambda world, _: {"queues": [world.queue]}, shows=NOTHING),
+    "job_show": Case(lambda world, _: {"id": world.job}, shows=NOTHING),
     "license_list": Case(_none, shows=NOTHING),
     "member_create": Case(
         lambda world, _: {

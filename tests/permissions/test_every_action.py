@@ -35,7 +35,7 @@ def _kinds(name: str) -> list[tuple[str, str]]:
 
 READS = [name for name in registry.names() if (found := registry.find(name)) is not None and found.get]
 WRITES = [name for name in registry.names() if name not in READS]
-DESTROYS = re.compile("delete|purge|revoke")
+DESTROYS = re.compile("delete|purge|revoke|cancel|clear")
 """After these the world is not what the next call needs."""
 
 

@@ -10,6 +10,7 @@ import httpx
 from datastore.accounts.members import set_user_role
 from datastore.accounts.tokens import EVERYTHING, Scope, create_token
 from datastore.actions.services import Services
+from datastore.jobs.queue import Request, enqueue
 from datastore.postgres.database import Transaction
 from tests.accounts.people import person_with_token
 from tests.catalog.samples import unique
@@ -94,6 +95,8 @@ class World:
     vocabulary: str
     activity: str
     """The latest change of the dataset."""
+    job: str
+    """A background job that waits."""
 
     @classmethod
     async def make(cls, site: Site, kind: str) -> World:
@@ -149,15 +152,22 @@ class World:
                 await do("package_patch", id=each, **KINDS[kind])
         await do("package_patch", id=dataset, notes=f"More notes {mark}")
         activity = (await do("package_activity_list", id=dataset, activity_types=["changed package"]))[0]["id"]
+        request = Request("nobody's", unique("key"), "Nothing", queue=_queue(mark), delay=86400)
+        job = await site.services.database.write(lambda tx: enqueue(tx, request))
         return cls(
             site, kind, mark, organization, group, dataset, table, link["id"], view["id"], friend, task["id"], guest,
-            guest_token, limited, vocabulary, activity,
+            guest_token, limited, vocabulary, activity, job,
         )  # fmt: skip
 
     @property
     def part(self) -> str:
         """The beginning of the mark, which tells nobody the rest."""
         return self.mark[:8]
+
+    @property
+    def queue(self) -> str:
+        """The queue of the job."""
+        return _queue(self.mark)
 
     @property
     def secrets(self) -> set[str]:
@@ -180,9 +190,14 @@ class World:
             await do("vocabulary_show", id=self.vocabulary),
             await do("task_status_show", id=self.task),
             await do("api_token_list", user_id=self.guest),
+            await do("job_list", queues=[self.queue]),
             await do("user_show", id=self.guest),
         ]
         return lasting(found)
+
+
+def _queue(mark: str) -> str:
+    return f"queue {mark[:8]}"
 
 
 # Times of use, and sizes of what PostgreSQL writes and cleans up whenever it likes.

@@ -21,9 +21,9 @@ from datastore.tables.definition.visibility import create_dataset_schema
 from datastore.tables.functions import history
 from datastore.tables.locking import exclusively
 from datastore.tables.names import ID, check_alias_names, check_column_names, printable
-from datastore.tables.reading import fulltext
 from datastore.tables.schema import CACHE_KIND, TableSchema, load
 from datastore.tables.types import Declared, parse, resolve
+from datastore.tables.upkeep.requests import drop_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,7 @@ async def _alter(
     if not declared and not dropped and not retyped:
         return
     await exclusively(tx, schema)
-    if schema.fulltext != "none":
-        # The expression of the index names the columns; it is built anew for the new ones by the job.
-        await tx.connection.execute(f"DROP INDEX IF EXISTS {qualified(schema.dataset_id, fulltext.index_name(schema))}")
+    await drop_index(tx, schema)  # its expression names the columns
     if retyped:
         await change_types(tx, schema, retyped)
     changes = [f"DROP COLUMN {identifier(name)}" for name in dropped]
@@ -151,7 +149,7 @@ async def _alter(
     await tx.connection.execute(
         """
         UPDATE datastore.tables
-        SET fulltext = 'none', key = $2, info = info - $3::text[]
+        SET key = $2, info = info - $3::text[]
         WHERE resource_id = $1
         """,
         schema.resource_id,
@@ -173,13 +171,9 @@ async def set_language(tx: Transaction, schema: TableSchema, language: str) -> T
     if language == schema.language:
         return schema
     await exclusively(tx, schema)
-    await tx.connection.execute(f"DROP INDEX IF EXISTS {qualified(schema.dataset_id, fulltext.index_name(schema))}")
+    await drop_index(tx, schema)
     await tx.connection.execute(
-        """
-        UPDATE datastore.tables SET language = $2, fulltext = 'none' WHERE resource_id = $1
-        """,
-        schema.resource_id,
-        language,
+        "UPDATE datastore.tables SET language = $2 WHERE resource_id = $1", schema.resource_id, language
     )
     tx.changed(CACHE_KIND, schema.resource_id)
     return replace(schema, language=language, fulltext="none")

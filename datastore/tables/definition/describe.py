@@ -12,8 +12,7 @@ from datastore.tables.reading import fulltext
 from datastore.tables.schema import TableSchema, key_expression
 
 _META = """
-    SELECT registry.record_count, pg_table_size(class.oid) AS size, pg_indexes_size(class.oid) AS idx_size,
-           pg_database_size(current_database()) AS db_size
+    SELECT registry.record_count, pg_table_size(class.oid) AS size, pg_indexes_size(class.oid) AS idx_size
     FROM datastore.tables AS registry JOIN pg_class AS class ON class.oid = $2::bigint::oid
     WHERE registry.resource_id = $1
 """
@@ -40,7 +39,7 @@ async def info(database: Database, schema: TableSchema, meta: bool, fields_schem
             "count": row["record_count"],
             "table_type": "BASE TABLE",
             "size": row["size"],
-            "db_size": row["db_size"],
+            "db_size": await database.size(),
             "idx_size": row["idx_size"],
             "aliases": list(schema.aliases),
         }

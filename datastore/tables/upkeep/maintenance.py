@@ -1,31 +1,32 @@
 """Work on a table after writes, off their path: the full-text index of a table that has grown, fresh statistics.
 
-Every worker looks after the tables that it wrote; a lock lets one of them do the work. A table that nobody looked
-after (a process was killed) is found at the next start.
+Every worker looks after the tables that it wrote, and enqueues a job for each that needs something. A table that nobody
+looked after (a process was killed) is found at the next start.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import asyncpg
 import structlog
 
-from datastore.postgres.database import CONNECTION_LOST, Database, connect_as_owner
+from datastore.jobs.queue import enqueue
+from datastore.jobs.runner import Jobs, Kind, Work
+from datastore.postgres.database import CONNECTION_LOST, Database, Transaction
 from datastore.postgres.notifications import CHANNEL
 from datastore.postgres.quoting import qualified
 from datastore.tables.reading import fulltext
 from datastore.tables.schema import CACHE_KIND, TableSchema, load
+from datastore.tables.upkeep.requests import PREPARE, QUIET, preparation
 
 log = structlog.get_logger(__name__)
 
 INDEX_FROM = 1_000
 """From this many rows on a table gets its full-text index; below, a scan is as quick."""
-
-_LOCK = 0x64617462
-_DELAY = 3.0
-"""Seconds without a further write after which the work starts."""
 
 _MODIFIED_DELAY = 15.0
 """Seconds without a further write after which the resource's ``last_modified`` is set."""
@@ -34,11 +35,45 @@ _MODIFIED_DELAY = 15.0
 _STALE = 0.2
 """Share of the rows that must have come or gone since the statistics were made, for new ones to be worth their cost."""
 
-_ROWS = """
-    SELECT registry.record_count, class.reltuples
-    FROM datastore.tables AS registry JOIN pg_class AS class ON class.oid = $2::bigint::oid
-    WHERE registry.resource_id = $1
+# Of many tables, those for which there is something to do; mostly none. Of small tables PostgreSQL itself makes
+# statistics after a minute or so; a large one that was just loaded is read before that.
+_NEEDS = """
+    WITH found AS (
+        SELECT registry.resource_id, registry.fulltext, registry.record_count AS rows,
+               greatest(class.reltuples, 0) AS analyzed
+        FROM datastore.tables AS registry
+        JOIN pg_namespace AS namespace ON namespace.nspname = registry.dataset_id
+        JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = registry.resource_id
+        WHERE registry.resource_id = ANY ($1::text[])
+    ),
+    need AS (
+        SELECT found.resource_id,
+               abs(found.rows - found.analyzed) > $3::float8 * greatest(found.rows, found.analyzed) AS statistics,
+               found.fulltext = 'none' AND found.rows >= $2::bigint AS fulltext
+        FROM found
+        WHERE greatest(found.rows, found.analyzed) >= $2::bigint
+    )
+    SELECT need.resource_id, need.statistics, need.fulltext
+    FROM need
+    WHERE need.statistics OR need.fulltext
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a table needs."""
+
+    resource_id: str
+    statistics: bool
+    """How many rows it has, and which values, for PostgreSQL to plan by."""
+    fulltext: bool
+    """The index of its full text."""
+
+
+async def needs(connection: asyncpg.Connection | asyncpg.Pool, resource_ids: Sequence[str]) -> list[Need]:
+    """Those of the tables for which there is something to do, found by one statement."""
+    rows = await connection.fetch(_NEEDS, list(resource_ids), INDEX_FROM, _STALE)
+    return [Need(**row) for row in rows]
 
 
 class _Schedule:
@@ -66,10 +101,10 @@ class _Schedule:
 class Maintenance:
     """The background work of one worker."""
 
-    def __init__(self, dsn: str, database: Database) -> None:
-        self._dsn = dsn
+    def __init__(self, database: Database, jobs: Jobs) -> None:
         self._database = database
-        self._written = _Schedule(_DELAY)
+        jobs.register(Kind(PREPARE, _prepare))
+        self._written = _Schedule(QUIET)
         self._modified = _Schedule(_MODIFIED_DELAY)
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -82,11 +117,12 @@ class Maintenance:
         self._wake.set()
 
     async def close(self) -> None:
-        """Stop; an index that is being built is given up, and built after the next start."""
+        """Stop, and leave what is still to do to others: as jobs."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         await self._set_modified(self._modified.take(float("inf")))
+        await self._maintain_quietly(self._written.take(float("inf")))
 
     async def _run(self) -> None:
         await self._left_behind()
@@ -95,14 +131,12 @@ class Maintenance:
             self._wake.clear()
             now = loop.time()
             await self._set_modified(self._modified.take(now))
-            for resource_id in self._written.take(now):
-                try:
-                    await self.maintain(resource_id)
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
-                    log.warning("maintenance_failed", resource_id=resource_id, error=repr(error))
+            if written := self._written.take(now):
+                await self._maintain_quietly(written)
             wait = min(self._written.next, self._modified.next) - loop.time()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), None if wait == float("inf") else max(wait, 0.01))
+                async with asyncio.timeout(None if wait == float("inf") else max(wait, 0.01)):
+                    await self._wake.wait()
 
     async def _set_modified(self, resource_ids: list[str]) -> None:
         if not resource_ids:
@@ -128,45 +162,65 @@ class Maintenance:
         for row in rows:
             self.touch(row["resource_id"])
 
-    async def maintain(self, resource_id: str) -> None:
-        """Analyze the table, and build its full-text index if it lacks one and has grown."""
-        connection = await connect_as_owner(self._dsn, self._database.settings)
+    async def _maintain_quietly(self, resource_ids: Sequence[str]) -> None:
         try:
-            # Held by this session, so it goes with it, whatever happens.
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", _LOCK, resource_id):
-                await self._maintain(connection, resource_id)
-        finally:
-            await connection.close()
+            await self.maintain(resource_ids)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
+            log.warning("maintenance_failed", resource_ids=resource_ids, error=repr(error))
 
-    async def _maintain(self, connection: asyncpg.Connection, resource_id: str) -> None:
-        schema = await load(connection, resource_id)
+    async def maintain(self, resource_ids: Sequence[str]) -> None:
+        """Enqueue a job for each of the tables that has changed much, or lacks its full-text index.
+
+        One statement finds them, mostly none.
+        """
+        needed = await needs(self._database.owner, resource_ids)
+        if not needed:
+            return
+
+        async def work(tx: Transaction) -> None:
+            for need in sorted(needed, key=lambda need: need.resource_id):  # the order in which rows are locked
+                await enqueue(tx, preparation(need.resource_id))
+
+        await self._database.write(work)
+
+
+async def _prepare(work: Work) -> None:
+    """Make statistics and the full-text index, as far as the table needs them now."""
+    connection = work.connection
+    for need in await needs(connection, [work.job.key]):
+        schema = await load(connection, need.resource_id)
         if schema is None:
             return
-        row = await connection.fetchrow(_ROWS, resource_id, schema.oid)
-        if row is None:
-            return
-        rows, analyzed = row["record_count"], max(row["reltuples"], 0.0)
-        if abs(rows - analyzed) > _STALE * max(rows, analyzed):
-            # PostgreSQL does this by itself after a minute or so; a table that was just loaded is read before that.
-            with contextlib.suppress(asyncpg.UndefinedTableError):
+        if need.statistics:
+            with contextlib.suppress(*_CHANGED):
                 await connection.execute(f"ANALYZE {schema.sql_name}")
-        if schema.fulltext == "none" and schema.columns and rows >= INDEX_FROM:
-            await self._build(connection, schema)
+        if need.fulltext and schema.columns:
+            await _build(connection, schema)
 
-    async def _build(self, connection: asyncpg.Connection, schema: TableSchema) -> None:
-        log.info("fulltext_index_building", resource_id=schema.resource_id)
-        # What an interrupted build left behind is invalid, and in the way.
-        name = qualified(schema.dataset_id, fulltext.index_name(schema))
-        try:
-            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            await connection.execute(fulltext.create_index(schema))
-            # How frequent its words are: without that PostgreSQL takes each for a rare one, and ranks with one process.
-            await connection.execute(f"ANALYZE {schema.sql_name}")
-        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError):
-            return  # dropped or changed meanwhile; a change is a write, which comes here again
 
-        await connection.execute(
-            "UPDATE datastore.tables SET fulltext = 'ready' WHERE resource_id = $1", schema.resource_id
-        )
+_CHANGED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
+"""The table was dropped or changed meanwhile; a change is a write, after which it is looked after again."""
+
+
+async def _build(connection: asyncpg.Connection, schema: TableSchema) -> None:
+    # What an interrupted build left behind is invalid, and in the way.
+    name = qualified(schema.dataset_id, fulltext.index_name(schema))
+    try:
+        await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        await connection.execute(fulltext.create_index(schema))
+        # How frequent its words are: without that PostgreSQL takes each for a rare one, and ranks with one process.
+        await connection.execute(f"ANALYZE {schema.sql_name}")
+    except _CHANGED:
+        return
+    async with connection.transaction():
+        await connection.execute(_LOCK_ROW, schema.resource_id)
+        await connection.execute(_READY, schema.resource_id, name)
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{CACHE_KIND}:{schema.resource_id}")
-        log.info("fulltext_index_ready", resource_id=schema.resource_id)
+
+
+# Who drops the index says so in the same row: with that locked, what the next statement sees stays so.
+_LOCK_ROW = "SELECT FROM datastore.tables WHERE resource_id = $1 FOR UPDATE"
+_READY = """
+    UPDATE datastore.tables SET fulltext = 'ready'
+    WHERE resource_id = $1 AND EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($2) AND indisvalid)
+"""

@@ -1,0 +1,86 @@
+"""Work on tables after writes: what is found to do, by one statement, and that it gets done."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from datastore.actions.services import Services
+from datastore.jobs.queue import enqueue, list_jobs
+from datastore.postgres.database import Transaction
+from datastore.tables.upkeep.maintenance import INDEX_FROM, needs
+from datastore.tables.upkeep.requests import PREPARE, preparation
+from tests.upkeep import maintained, settled
+
+CallAction = Callable[..., Awaitable[Any]]
+
+
+async def make_table(call: CallAction, dataset: str, rows: int) -> str:
+    records = [{"name": f"row {number}"} for number in range(rows)]
+    fields = [{"id": "name", "type": "text"}]
+    created = await call(
+        "datastore_create", resource={"package_id": dataset, "name": "table"}, fields=fields, records=records
+    )
+    return str(created["resource_id"])
+
+
+async def test_small_tables_need_nothing(call: CallAction, services: Services, organization: str) -> None:
+    tables: list[str] = []
+    for _ in range(5):
+        dataset = await call("package_create", owner_org=organization, name=f"small-{uuid.uuid4().hex[:10]}")
+        tables += [await make_table(call, dataset["id"], 100) for _ in range(8)]
+    statements: list[str] = []
+    async with services.database.owner.acquire() as connection:
+        connection.add_query_logger(logger := lambda record: statements.append(record.query))
+        try:
+            assert await needs(connection, tables) == []
+        finally:
+            connection.remove_query_logger(logger)
+    assert len(statements) == 1
+    await services.maintenance.maintain(tables)
+    # So nothing opens a connection for them, now or later.
+    assert not [job for job in await list_jobs(services.database.owner, over=True) if job.key in tables]
+
+
+async def test_large_tables(call: CallAction, services: Services, dataset: str) -> None:
+    large = [await make_table(call, dataset, INDEX_FROM) for _ in range(3)]
+    small = await make_table(call, dataset, INDEX_FROM - 1)
+    await maintained(services, *large, small)
+    assert await needs(services.database.owner, [*large, small]) == []
+    for table in large:
+        schema = await services.schemas.fresh(table)
+        assert schema is not None
+        assert schema.fulltext == "ready"
+        (rows, analyzed) = await services.database.owner.fetchrow(
+            "SELECT record_count, reltuples FROM datastore.tables JOIN pg_class ON relname = resource_id"
+            " WHERE resource_id = $1",
+            table,
+        )
+        assert rows == analyzed
+
+
+async def test_an_index_that_is_dropped_is_built_again(call: CallAction, services: Services, dataset: str) -> None:
+    table = await make_table(call, dataset, INDEX_FROM)
+    await maintained(services, table)
+    for parameters in ({"fields": [{"id": "name"}, {"id": "more", "type": "text"}]}, {"language": "german"}):
+        await call("datastore_create", resource_id=table, **parameters)
+        # Asked for in the transaction that dropped it: whatever becomes of this process, somebody does it.
+        [job] = [job for job in await list_jobs(services.database.owner) if (job.kind, job.key) == (PREPARE, table)]
+        assert job.title == f"Statistics and full-text index of table {table}"
+        await settled(services, PREPARE, table)
+        schema = await services.schemas.fresh(table)
+        assert schema is not None
+        assert schema.fulltext == "ready"
+
+
+async def test_a_dropped_table(call: CallAction, services: Services, dataset: str) -> None:
+    table = await make_table(call, dataset, INDEX_FROM)
+
+    async def ask(tx: Transaction) -> None:
+        await enqueue(tx, preparation(table))
+
+    await call("datastore_delete", resource_id=table)
+    await services.database.write(ask)
+    await settled(services, PREPARE, table)
+    assert not [job for job in await list_jobs(services.database.owner, over=True) if job.key == table]
