@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from datastore.postgres.binary_copy import copy_records as copy_rows
+from datastore.postgres.binary_copy import BinaryCopy
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import literal, qualified
 from datastore.postgres.translate import REFUSED, about_input, record_error
@@ -142,16 +142,15 @@ class _Copy:
                 rest = next(self._pieces, None)
                 found = None if rest is None else self._decode(rest)
 
-        self._copied.rows += await copy_rows(
-            self._tx.connection,
-            self._target.schema,
-            self._target.table,
-            self._target.names(strict.columns),
-            rows(),
-            strict.encoded,
-        )
+        self._copied.rows += await (await self._binary(strict)).copy(rows())
         self._add(strict.columns, range(first, self._row))
         return rest
+
+    async def _binary(self, strict: Strict) -> BinaryCopy:
+        names = self._target.names(strict.columns)
+        return await BinaryCopy.prepare(
+            self._tx.connection, self._target.schema, self._target.table, names, strict.encoded
+        )
 
     async def _copy_text(self, piece: Piece) -> None:
         """One COPY, into all columns that any of the records names; each row says which ones its record does."""
