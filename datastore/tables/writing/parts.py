@@ -8,7 +8,7 @@ order: overlapping writes may lock each other out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,12 +108,12 @@ class _Parts:
             if values is None:
                 self._undecodable = True
                 return
-            for row in zip(*values, strict=True):
+            for row in values:
                 yield row
             await asyncio.sleep(0)
             self._next = next(self._pieces, None)
 
-    def _decode(self, piece: Piece) -> list[Sequence[Any]] | None:
+    def _decode(self, piece: Piece) -> list[tuple[Any, ...]] | None:
         values = self._strict.decode(piece.data, piece.count)
         try:
             if values is None and piece.align():
