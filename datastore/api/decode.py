@@ -80,7 +80,7 @@ async def decode(
         return Decoded(query, callback)
     content = await body.read(headers, receive, settings.max_body_size)
     if media_type == b"application/x-www-form-urlencoded":
-        return Decoded(_urlencoded(content, action, settings.max_json_depth) or query, callback)
+        return Decoded(_urlencoded(bytes(content), action, settings.max_json_depth) or query, callback)
     return Decoded(decode_object(content, action.raw, settings.max_json_depth), callback)
 
 
@@ -225,8 +225,7 @@ async def _multipart(headers: Mapping[bytes, bytes], receive: Receive, limit: in
     if headers.get(b"content-length") == b"0":
         return FormData()
     if b"content-encoding" in headers:
-        content = await body.read(headers, receive, limit)
-        chunks = body.pieces(content)
+        chunks = body.pieces(bytes(await body.read(headers, receive, limit)))
     else:
         chunks = body.stream(headers, receive, limit)
     try:

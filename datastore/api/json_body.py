@@ -15,7 +15,7 @@ _BOM = b"\xef\xbb\xbf"
 _CHUNK = 2**20
 
 
-def decode_object(body: bytes, raw: Collection[str], max_depth: int) -> dict[str, Any]:
+def decode_object(body: bytes | bytearray, raw: Collection[str], max_depth: int) -> dict[str, Any]:
     """The members of the JSON object ``body``; blank text is the empty object.
 
     Members named in ``raw`` are handed over as :class:`msgspec.Raw`, views into ``body`` (``null`` as None). They are
@@ -61,7 +61,7 @@ def refuse_nul(text: str) -> None:
         raise BadRequest("a NUL character is not allowed")
 
 
-def _check_utf8(body: bytes) -> None:
+def _check_utf8(body: bytes | bytearray) -> None:
     """Raise UnicodeDecodeError if it is not, without a second copy of a large body."""
     if body.isascii():
         return

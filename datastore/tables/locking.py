@@ -15,15 +15,15 @@ _PATIENCE = 0.04
 """Seconds. Whoever waits for an exclusive lock makes every new reader of the table wait behind: never for longer."""
 
 
-async def exclusively(tx: Transaction, schema: TableSchema) -> None:
+async def exclusively(tx: Transaction, schema: TableSchema, patience: float | None = None) -> None:
     """Lock the table for a change of its definition, until the end of the transaction.
 
     While somebody reads or writes it for long, this tries again and again instead of waiting in the queue. Raises
-    :class:`Unavailable` when the lock timeout of writes has passed, :class:`asyncpg.UndefinedTableError` if the table
-    has gone.
+    :class:`Unavailable` after ``patience`` seconds, or when the lock timeout of writes has passed,
+    :class:`asyncpg.UndefinedTableError` if the table has gone.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + tx.settings.lock_timeout
+    deadline = loop.time() + (tx.settings.lock_timeout if patience is None else patience)
     usual = int(tx.settings.lock_timeout * 1000)
     while True:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -60,6 +60,11 @@ def key_expression(column: Column, source: str = "") -> str:
     """What a key or index is made of: the column; for json types, which have no order, its text."""
     name = f"{source}.{identifier(column.name)}" if source else identifier(column.name)
     return f"(({name})::text)" if column.type in JSON else name
+
+
+def same_key(keys: Iterable[Column], left: str, right: str) -> str:
+    """The condition that two rows have one key; a NULL in it is like no other."""
+    return " AND ".join(f"{key_expression(key, left)} = {key_expression(key, right)}" for key in keys)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from datastore.actions.tables.records import CountMode, RecordList, with_records
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.tables.schema import ID_COLUMN, TableSchema
+from datastore.tables.upkeep import bulk
 from datastore.tables.writing import write
 from datastore.tables.writing.diagnosis import add_other_errors
 from datastore.tables.writing.sources import JsonList
@@ -61,6 +62,7 @@ async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
             return written
 
         try:
+            await _spare_index(call, table, parameters)
             return await call.write(transaction)
         except _DryRunDone as done:
             return done.written
@@ -79,6 +81,13 @@ async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
             result[name] = getattr(parameters, name)
     result["calculate_record_count"] = parameters.calculate_record_count
     return with_records(result, written.records)
+
+
+async def _spare_index(call: Call, table: TableSchema, parameters: DatastoreUpsert) -> None:
+    if parameters.records is None or parameters.method == "update" or parameters.dry_run:
+        return
+    if await bulk.spare_index(call.services.database, table, parameters.records.size):
+        call.services.maintenance.touch(table.resource_id)  # also if the load fails
 
 
 async def _write_records(tx: Transaction, table: TableSchema, parameters: DatastoreUpsert) -> write.Written:

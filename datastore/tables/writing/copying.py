@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from datastore.postgres.binary_copy import copy_records as copy_rows
+from datastore.postgres.binary_copy import BinaryCopy
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import literal, qualified
 from datastore.postgres.translate import REFUSED, about_input, record_error
@@ -110,7 +110,7 @@ class _Copy:
                 piece = next(self._pieces, None)
         return self._copied
 
-    def _decode(self, piece: Piece) -> list[Sequence[Any]] | None:
+    def _decode(self, piece: Piece) -> list[tuple[Any, ...]] | None:
         """The piece by the strict way. After a refusal the next pieces are not tried: twice as many each time."""
         if self._strict is None:
             return None
@@ -125,33 +125,34 @@ class _Copy:
             self._penalty *= 2
         return values
 
-    async def _copy_strict(self, strict: Strict, values: list[Sequence[Any]]) -> Piece | None:
+    async def _copy_strict(self, strict: Strict, values: list[tuple[Any, ...]]) -> Piece | None:
         """One COPY of this piece and of those behind it, up to one that has to go the text way: that one is given."""
         first, rest = self._row, None
 
         async def rows() -> AsyncIterator[tuple[Any, ...]]:
             nonlocal rest
-            found: list[Sequence[Any]] | None = values
+            found: list[tuple[Any, ...]] | None = values
             while found is not None:
-                end = self._row + len(found[0])
-                numbers = [range(self._row, end)] if self._target.numbered else []
-                for row in zip(*numbers, *found, strict=True):
-                    yield row
-                self._row = end
+                if self._target.numbered:
+                    for number, row in enumerate(found, self._row):
+                        yield (number, *row)
+                else:
+                    for row in found:
+                        yield row
+                self._row += len(found)
                 await asyncio.sleep(0)
                 rest = next(self._pieces, None)
                 found = None if rest is None else self._decode(rest)
 
-        self._copied.rows += await copy_rows(
-            self._tx.connection,
-            self._target.schema,
-            self._target.table,
-            self._target.names(strict.columns),
-            rows(),
-            strict.encoded,
-        )
+        self._copied.rows += await (await self._binary(strict)).copy(rows())
         self._add(strict.columns, range(first, self._row))
         return rest
+
+    async def _binary(self, strict: Strict) -> BinaryCopy:
+        names = self._target.names(strict.columns)
+        return await BinaryCopy.prepare(
+            self._tx.connection, self._target.schema, self._target.table, names, strict.encoded
+        )
 
     async def _copy_text(self, piece: Piece) -> None:
         """One COPY, into all columns that any of the records names; each row says which ones its record does."""

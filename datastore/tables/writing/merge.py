@@ -10,7 +10,7 @@ from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import REFUSED, about_input
 from datastore.tables.names import ID
-from datastore.tables.schema import Column, TableSchema, key_expression
+from datastore.tables.schema import Column, TableSchema, key_expression, same_key
 from datastore.tables.writing import staging
 from datastore.tables.writing.copying import ROW, SET, Run
 
@@ -183,7 +183,7 @@ class Group:
         return f"s.{ROW} BETWEEN {self.numbers[0]} AND {self.numbers[-1]} AND {condition}"
 
     def _matching(self, left: str, right: str) -> str:
-        return " AND ".join(f"{key_expression(key, left)} = {key_expression(key, right)}" for key in self._keys)
+        return same_key(self._keys, left, right)
 
     def _ordered(self, source: str) -> str:
         return ", ".join(key_expression(key, source) for key in self._keys)

@@ -7,7 +7,10 @@ weight of the first, sign, decimals shown), then the digits in base 10,000. Zero
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
+
+import msgspec
 
 _HEADER = struct.Struct(">hhHh")
 _NEGATIVE = 0x4000
@@ -28,22 +31,26 @@ _SHORT = [_HEADER.pack(2, 0, 0, scale) for scale in _SCALES]
 _LONG = [_HEADER.pack(3, 1, 0, scale) for scale in _SCALES]
 
 
-def encode_all(texts: list[bytes]) -> list[bytes | None]:
+def encode_all(texts: Sequence[bytes | msgspec.Raw]) -> list[bytes | None]:
     """JSON numbers, or null, as binary numerics, with all their digits.
 
     Raises :class:`ValueError` for any other JSON value, and for a number beyond what ``numeric`` holds.
     """
     before, behind = _tables()
+    short, long = _SHORT, _LONG
     encoded: list[bytes | None] = []
     add = encoded.append
-    for text in texts:
+    # As bytes all at once. Where there are more commas is something else than a number.
+    pieces = b",".join(texts).split(b",") if texts else []
+    if len(pieces) != len(texts):
+        raise ValueError("not a JSON number")
+    for text in pieces:
         whole, _, fraction = text.partition(b".")
         try:
-            # Zeros at the end need no digits: the header says how many decimals there are.
             if len(whole) <= 4:
-                add(_SHORT[len(fraction)] + before[whole] + behind[fraction.rstrip(b"0")])
+                add(short[len(fraction)] + before[whole] + behind[fraction])
             elif len(whole) <= 8:
-                add(_LONG[len(fraction)] + before[whole[:-4]] + before[whole[-4:]] + behind[fraction.rstrip(b"0")])
+                add(long[len(fraction)] + before[whole[:-4]] + before[whole[-4:]] + behind[fraction])
             else:
                 add(_any(text))
         except (KeyError, IndexError):  # a sign, an exponent, more digits, null, or no number

@@ -19,6 +19,7 @@ from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from datastore.tables.arguments import array_literal
 from datastore.tables.names import printable
@@ -95,17 +96,24 @@ class Strict:
         self.encoded = frozenset(column.name for column in columns if column.type == "numeric")
         """Columns whose values are binary already."""
         self._decode = _decoder(tuple(kinds), required).decode
-        self._getters = [(column, attrgetter(f"f{number}")) for number, column in enumerate(columns)]
+        self._converted = [
+            (column, f"f{number}", attrgetter(f"f{number}"))
+            for number, column in enumerate(columns)
+            if column.type == "numeric" or column.type in JSON
+        ]
 
-    def decode(self, records: bytes, count: int | None = None) -> list[Sequence[Any]] | None:
-        """A JSON list as the values of each column; None if it is no list of ``count`` such records."""
+    def decode(self, records: bytes, count: int | None = None) -> list[tuple[Any, ...]] | None:
+        """A JSON list as rows; None if it is no list of ``count`` such records."""
         try:
             structs = self._decode(records)
             if count is not None and len(structs) != count:
                 return None
-            return [_values(column, list(map(get, structs))) for column, get in self._getters]
+            for column, name, get in self._converted:
+                for struct, value in zip(structs, _converted(column, list(map(get, structs))), strict=True):
+                    setattr(struct, name, value)
         except (msgspec.DecodeError, RecursionError, ValueError, ArithmeticError):
             return None
+        return list(map(astuple, structs))
 
 
 def strict(columns: Sequence[Column], required: bool) -> Strict | None:
@@ -120,12 +128,11 @@ def strict(columns: Sequence[Column], required: bool) -> Strict | None:
     return Strict(columns, kinds, required)
 
 
-def _values(column: Column, values: list[Any]) -> list[Any]:
+def _converted(column: Column, values: list[msgspec.Raw]) -> Sequence[Any]:
+    """JSON values as asyncpg takes them."""
     if column.type == "numeric":
-        return numerics.encode_all(list(map(bytes, values)))
-    if column.type in JSON:
-        return [to_text(column, bytes(value)) for value in values]
-    return values
+        return numerics.encode_all(values)
+    return [to_text(column, bytes(value)) for value in values]
 
 
 # --- the text way -----------------------------------------------------------------------------------------------------

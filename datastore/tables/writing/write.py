@@ -25,7 +25,7 @@ from datastore.tables.reading import filters as filtering
 from datastore.tables.reading.filters import Arguments
 from datastore.tables.registry import count_rows
 from datastore.tables.schema import Column, TableSchema
-from datastore.tables.writing import staging
+from datastore.tables.writing import parts, staging
 from datastore.tables.writing.columns import ColumnRecords, copy_columns
 from datastore.tables.writing.copying import Run, Target, copy_json
 from datastore.tables.writing.merge import group
@@ -129,6 +129,13 @@ async def merge(
         and records.size >= UNORDERED_FROM
         and tx.attempt == 1
     )
+    if unordered and isinstance(records, JsonRecords) and not schema.fires:
+        try:
+            if (counts := await _in_parts(tx, schema, records)) is not None:
+                count_rows(tx, schema.resource_id, counts.added)
+                return Written(counts.rows)
+        except parts.Refused:
+            unordered = False
     runs = await _stage(tx, schema, records, numbered=not unordered)
     if not runs:
         return Written(0, b"[]" if include else None)
@@ -150,6 +157,16 @@ async def merge(
     rows = runs[-1].numbers.stop
     written = list(dict.fromkeys(row_id for _, row_id in sorted(ids)))
     return Written(rows, await staging.stored(tx, schema, written) if include else None)
+
+
+async def _in_parts(tx: Transaction, schema: TableSchema, records: JsonRecords) -> parts.Counts | None:
+    """None, and nothing is done, if the records need another way. Raises :class:`parts.Refused`."""
+    first = records.first()
+    if first is None or ID in first:
+        return None
+    _check_columns(schema, first)
+    way = strict(_columns(schema, first), required=True)
+    return None if way is None else await parts.upsert(tx, schema, records, way)
 
 
 async def _stage(tx: Transaction, schema: TableSchema, records: Records, numbered: bool) -> list[Run]:
