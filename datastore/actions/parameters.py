@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import msgspec
 import pydantic
@@ -29,6 +29,10 @@ class Parameters(BaseModel):
     """Base of every parameter model. Unknown parameters are ignored unless a model says otherwise."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, arbitrary_types_allowed=True)
+
+    def at(self, offset: int) -> Self | None:
+        """The same with another ``offset``, which was not given; None if that cannot be had without validation."""
+        return None
 
     @classmethod
     def describe(cls, name: str, summary: str) -> str:

@@ -75,7 +75,7 @@ class Call:
 Function = Callable[[Call, Any], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Action:
     """A registered operation."""
 

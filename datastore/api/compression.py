@@ -16,7 +16,7 @@ import brotli  # type: ignore[import-untyped]
 import zstandard
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datastore.api.exchange import Header
+from datastore.api.exchange import STARTS, WHOLE, Header
 
 VARY: Header = (b"vary", b"Accept-Encoding")
 _AT_ONCE = 32 * 1024
@@ -128,7 +128,7 @@ class Compress:
         if coding is None:
 
             async def plain(message: Message) -> None:
-                if message["type"] == "http.response.start" and _compressible(message):
+                if message["type"] in STARTS and _compressible(message):
                     message["headers"] = [*message["headers"], VARY]
                 await send(message)
 
@@ -148,9 +148,12 @@ class _Compressed:
         self._coder: Coder | None = None
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _compressible(message):
+        if message["type"] in STARTS and _compressible(message):
             message["headers"] = [*message["headers"], VARY]
-            self._start = message
+            if message["type"] == WHOLE:
+                await self._pack(message)
+            else:
+                self._start = message
         elif self._start is not None and message["type"] == "http.response.body":
             start, self._start = self._start, None
             await self._first(start, message)
@@ -159,6 +162,18 @@ class _Compressed:
         else:
             await self._send(message)
 
+    async def _pack(self, message: Message) -> None:
+        """Send a response that is known as a whole."""
+        if len(message["body"]) >= self._minimum_size:
+            message["headers"] = self._changed(message["headers"])
+            message["body"] = await _run(_whole, CODERS[self._coding](), message["body"])
+        await self._send(message)
+
+    def _changed(self, headers: list[Header]) -> list[Header]:
+        """The headers of the compressed response, but for its length."""
+        kept = [_weakened(header) for header in headers if header[0].lower() not in _CHANGED]
+        return [*kept, (b"content-encoding", self._coding.encode())]
+
     async def _first(self, start: Message, message: Message) -> None:
         body, more = message.get("body", b""), message.get("more_body", False)
         if len(body) < self._minimum_size and not more:
@@ -166,8 +181,7 @@ class _Compressed:
             await self._send(message)
             return
         coder = CODERS[self._coding]()
-        headers = [_weakened(header) for header in start["headers"] if header[0].lower() not in _CHANGED]
-        headers.append((b"content-encoding", self._coding.encode()))
+        headers = self._changed(start["headers"])
         if more:
             self._coder = coder
             await self._send({**start, "headers": headers})

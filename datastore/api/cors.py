@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datastore.api.exchange import respond
+from datastore.api.exchange import STARTS, respond
 from datastore.settings import Settings
 
 _MAX_AGE = "600"
@@ -36,7 +36,7 @@ class Cors:
                 preflight = scope["method"] == "OPTIONS"
 
         async def answered(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in STARTS:
                 self._allow(MutableHeaders(raw=message["headers"]), origin)
             await send(message)
 

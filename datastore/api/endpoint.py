@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from time import perf_counter
 
@@ -18,7 +19,7 @@ from datastore.api import envelope
 from datastore.api.caching import UNCACHED, Caching
 from datastore.api.decode import decode, decode_query, is_upload
 from datastore.api.download import Download
-from datastore.api.exchange import JSON_TYPE, Exchange, Header, exchange_of, respond, site_url
+from datastore.api.exchange import JSON_TYPE, Exchange, Header, answer, exchange_of, respond, site_url
 from datastore.api.identity import identify
 from datastore.errors import BadRequest
 from datastore.settings import Settings
@@ -52,18 +53,18 @@ class ActionEndpoint:
             if action is None:
                 raise BadRequest(f"Action name not known: {name}")
             if method == "POST":
-                answer = await _post(scope, receive, action, exchange, services, address)
+                answered = await _post(scope, receive, action, exchange, services, address)
             else:
-                answer = await _get(scope, action, exchange, services, address, self._caching)
+                answered = await _get(scope, action, exchange, services, address, self._caching)
         except Exception as error:
             failure = envelope.failure(error, address, exchange.action)
-            await respond(send, failure.status, failure.body, (JSON_TYPE, *failure.headers))
+            await answer(send, failure.status, failure.body, [JSON_TYPE, *failure.headers])
             return
-        if isinstance(answer, File):
-            await Download(answer.name, answer.content_type, answer.chunks)(scope, receive, send)
+        if isinstance(answered, File):
+            await Download(answered.name, answered.content_type, answered.chunks)(scope, receive, send)
         else:
-            status, headers, body = answer
-            await respond(send, status, body, headers)
+            status, headers, body = answered
+            await answer(send, status, body, headers)
 
 
 _Answer = tuple[int, list[Header], bytes] | File
@@ -120,8 +121,18 @@ def _asked(action: Action, query_string: bytes) -> tuple[Parameters, str | None]
     """The parameters of a query string, and the JSONP callback. Parameters never change, so calls may share them."""
     if not action.get:
         raise BadRequest("JSON Error: Invalid request. Please use POST method for your request")
+    page = _OFFSET.split(query_string)
+    if len(page) == 3:
+        others = b"&".join(part for part in (page[0].rstrip(b"&"), page[2].lstrip(b"&")) if part)
+        parameters, callback = _asked(action, others)
+        if (further := parameters.at(int(page[1]))) is not None:
+            return further, callback
     query, callback = decode_query(query_string)
     return validate(action.model, query), callback
+
+
+_OFFSET = re.compile(rb"(?:^|(?<=&))offset=([0-9]{1,18})(?=&|$)")
+"""What tells the pages of a table apart, and needs no validation."""
 
 
 def _target(scope: Scope) -> tuple[str, str]:

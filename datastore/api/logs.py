@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,14 +20,20 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from datastore.settings import Settings
 
 log = structlog.get_logger(__name__)
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The request that is being answered: every event names it."""
+_lowest = logging.INFO
+"""What is below this level is not written."""
 
 
 def configure(settings: Settings) -> None:
     """Set up logging for this process. May be called again."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    global _lowest
+    _lowest = level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -56,12 +63,18 @@ def request(level: str, **event: Any) -> None:
     processors = structlog.get_config()["processors"]
     if not processors or processors[-1] is not _json:
         getattr(log, level)("request", **event)
-    elif logging.getLevelNamesMapping()[level.upper()] >= logging.getLogger().level:
-        _StandardError().msg(_json(None, level, {"timestamp": _now(), "level": level, "event": "request", **event}))
+    elif _LEVELS[level] >= _lowest:
+        line = {"time": datetime.now(UTC), "level": level, "event": "request", "request_id": request_id.get(), **event}
+        _StandardError().msg(orjson.dumps(line, option=orjson.OPT_UTC_Z).decode())
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
+
+
+def _name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if known := request_id.get():
+        event.setdefault("request_id", known)
+    return event
 
 
 class _StandardError:

@@ -7,9 +7,10 @@ has few values: actions are those of the registry, ``unknown``, or empty for req
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
-from functools import lru_cache
+from bisect import bisect_left
 from pathlib import Path
 
 import asyncpg
@@ -30,6 +31,8 @@ from datastore.postgres.reads import ReadPool
 
 _FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 _REFRESH_SECONDS = 5.0
+_MOMENT = 0.1
+"""Seconds after which other workers can tell what this one has counted."""
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -52,23 +55,85 @@ _started = Gauge(
 _version = Gauge("datastore_build_info", "1; the version is the label.", ["version"], multiprocess_mode="livemax")
 
 
+class _Answers:
+    """What was answered to an action with a status since it was last written."""
+
+    __slots__ = ("_buckets", "_count", "_counter", "_histogram", "_seconds")
+
+    def __init__(self, action: str, status: int) -> None:
+        self._counter = _requests.labels(action, status)
+        self._histogram = _seconds.labels(action)
+        self._count = 0
+        self._seconds = 0.0
+        self._buckets = [0] * (len(_BUCKETS) + 1)
+
+    def add(self, seconds: float) -> None:
+        self._count += 1
+        self._seconds += seconds
+        self._buckets[bisect_left(_BUCKETS, seconds)] += 1
+
+    def write(self) -> None:
+        """As Histogram.observe does for each of them, which has no way to take many."""
+        if self._count:
+            self._counter.inc(self._count)
+            self._histogram._sum.inc(self._seconds)
+            for bucket, count in zip(self._histogram._buckets, self._buckets, strict=True):
+                if count:
+                    bucket.inc(count)
+            self._count, self._seconds, self._buckets = 0, 0.0, [0] * len(self._buckets)
+
+
+class _Tally:
+    """Counts in memory what comes within a moment, and writes it to the shared file then: each write costs as much as
+    all else that is told of a request. The first of a moment is written at once.
+    """
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._answers: dict[tuple[str, int], _Answers] = {}
+        self._writing: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        self._running += 1
+        if self._writing is None:
+            self._write_now()
+
+    def end(self, action: str, status: int, seconds: float) -> None:
+        self._running -= 1
+        answers = self._answers.get((action, status))
+        if answers is None:
+            answers = self._answers[action, status] = _Answers(action, status)
+        answers.add(seconds)
+        if self._writing is None:
+            self._write_now()
+
+    def write(self) -> None:
+        """Bring the file up to date."""
+        _in_flight.set(self._running)
+        for answers in self._answers.values():
+            answers.write()
+
+    def _write_now(self) -> None:
+        self.write()
+        with contextlib.suppress(RuntimeError):  # outside of an event loop each is written
+            self._writing = asyncio.get_running_loop().call_later(_MOMENT, self._write_later)
+
+    def _write_later(self) -> None:
+        self._writing = None
+        self.write()
+
+
+_tally = _Tally()
+
+
 def begin() -> None:
     """A request has come in."""
-    _in_flight.inc()
+    _tally.begin()
 
 
 def end(action: str, status: int, seconds: float) -> None:
     """It has been answered."""
-    _in_flight.dec()
-    count, duration = _of(action, status)
-    count.inc()
-    duration.observe(seconds)
-
-
-@lru_cache(maxsize=4096)
-def _of(action: str, status: int) -> tuple[Counter, Histogram]:
-    """The metrics with their labels, looked up once."""
-    return _requests.labels(action, status), _seconds.labels(action)
+    _tally.end(action, status, seconds)
 
 
 def start() -> None:
@@ -84,6 +149,7 @@ def start() -> None:
 
 def stop() -> None:
     """A worker stops: its gauges count no longer."""
+    _tally.write()
     if _FOLDER is not None:
         mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
@@ -110,6 +176,7 @@ async def keep_measuring(database: Database) -> None:
 
 def exposition() -> bytes:
     """All metrics of all workers, in the text format of Prometheus."""
+    _tally.write()
     if _FOLDER is None:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

@@ -4,19 +4,18 @@ errors that nobody handled.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from time import perf_counter
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datastore.api import envelope, logs, metrics
-from datastore.api.exchange import JSON_TYPE, KEY, Exchange, respond
+from datastore.api.exchange import JSON_TYPE, KEY, WHOLE, Exchange, Header, respond
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 
 class Observe:
@@ -35,20 +34,21 @@ class Observe:
 
         async def observed(message: Message) -> None:
             nonlocal status, size
-            if message["type"] == "http.response.start":
+            kind = message["type"]
+            if kind == WHOLE:
+                status, size = message["status"], len(message["body"])
+                headers = [*message["headers"], *_told(exchange, perf_counter() - started)]
+                await _send_whole(scope, send, status, headers, message["body"])
+                return
+            if kind == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", exchange.id.encode()),
-                    _NOSNIFF,
-                    (b"server-timing", _server_timing(exchange.timings, perf_counter() - started)),
-                ]
-            elif message["type"] == "http.response.body":
+                message["headers"] = [*message["headers"], *_told(exchange, perf_counter() - started)]
+            elif kind == "http.response.body":
                 size += len(message.get("body", b""))
             await send(message)
 
         metrics.begin()
-        context = structlog.contextvars.bind_contextvars(request_id=exchange.id)
+        context = logs.request_id.set(exchange.id)
         try:
             await self.app(scope, receive, observed)
         except Exception as error:
@@ -62,7 +62,6 @@ class Observe:
             metrics.end(exchange.action, status, seconds)
             logs.request(
                 "error" if status >= 500 else "debug" if scope["path"] in _QUIET else "info",
-                request_id=exchange.id,
                 method=scope["method"],
                 path=scope["path"],
                 action=exchange.action,
@@ -71,16 +70,27 @@ class Observe:
                 bytes=size,
                 user=exchange.user,
             )
-            structlog.contextvars.reset_contextvars(**context)
+            logs.request_id.reset(context)
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return str(value, "ascii")
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
-def _server_timing(timings: dict[str, float], total: float) -> bytes:
-    phases = [f"{name};dur={seconds * 1000:.2f}" for name, seconds in timings.items()]
-    return ", ".join([*phases, f"total;dur={total * 1000:.2f}"]).encode()
+def _told(exchange: Exchange, total: float) -> tuple[Header, ...]:
+    """The headers that this layer adds."""
+    phases = "".join([f"{name};dur={seconds * 1000:.2f}, " for name, seconds in exchange.timings.items()])
+    timing = f"{phases}total;dur={total * 1000:.2f}".encode()
+    return (b"x-request-id", exchange.id.encode()), _NOSNIFF, (b"server-timing", timing)
+
+
+async def _send_whole(scope: Scope, send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    """In one go if the server is ours (``writes.HttpProtocol``) and nothing stands against it, else as ASGI has it."""
+    headers.append((b"content-length", b"%d" % len(body)))
+    extension = scope.get("extensions", {}).get(WHOLE)
+    if extension is None or not extension["send"](status, headers, body):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

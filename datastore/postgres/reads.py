@@ -29,6 +29,8 @@ class ReadPool:
         self._size = size
         self._idle: list[asyncpg.Connection] = []
         self._uses: dict[asyncpg.Connection, int] = {}
+        self._generic: set[asyncpg.Connection] = set()
+        """Those whose session plans a statement once, whatever its arguments; the others plan for each value."""
         self._opening = 0
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._closed = False
@@ -37,18 +39,23 @@ class ReadPool:
         """Open the first connection, so that one that cannot be had is told at the start."""
         self._give(await self._take())
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement."""
-        connection = await self._take()
+    async def fetch(self, statement: str, *arguments: Any, generic: bool = False) -> list[asyncpg.Record]:
+        """The rows of a statement. ``generic``: one plan is good for all values that its arguments may have.
+
+        PostgreSQL then plans it once a connection; else each time, for the values.
+        """
+        connection = await self._take(generic)
         try:
-            return await connection.fetch(statement, *arguments)  # type: ignore[no-any-return]
+            if arguments and generic is not (connection in self._generic):
+                await self._switch(connection, generic)
+            return await _fetch(connection, statement, arguments)
         finally:
             self._give(connection)
 
-    async def fetchval(self, statement: str, *arguments: Any) -> Any:
-        """The first value of the first row."""
-        async with self.acquire() as connection:
-            return await connection.fetchval(statement, *arguments)
+    async def fetchval(self, statement: str, *arguments: Any, generic: bool = False) -> Any:
+        """The first value of the first row; None without rows."""
+        rows = await self.fetch(statement, *arguments, generic=generic)
+        return rows[0][0] if rows else None
 
     async def execute(self, statement: str, *arguments: Any) -> str:
         """Run a statement; its command tag."""
@@ -60,24 +67,42 @@ class ReadPool:
         """A connection for several statements, which leave its session as they found it."""
         connection = await self._take()
         try:
+            if connection in self._generic:
+                await self._switch(connection, False)
             yield connection
         finally:
             self._give(connection)
 
-    async def _take(self) -> asyncpg.Connection:
+    async def _switch(self, connection: asyncpg.Connection, generic: bool) -> None:
+        mode = "force_generic_plan" if generic else "force_custom_plan"
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        (self._generic.add if generic else self._generic.discard)(connection)
+
+    async def _take(self, generic: bool = False) -> asyncpg.Connection:
         while True:
             if self._closed:
                 raise asyncpg.InterfaceError("the pool is closed")
             while self._idle:
-                connection = self._idle.pop()
+                connection = self._idle.pop(self._best(generic))
                 if not connection.is_closed():
                     return connection
-                del self._uses[connection]
+                self._forget(connection)
             if len(self._uses) + self._opening < self._size:
                 return await self._opened()
             handed = await self._turn()
             if handed is not None:
                 return handed
+
+    def _best(self, generic: bool) -> int:
+        """Which of the idle connections to take: one that need not be switched, the last if all must be."""
+        for number in range(len(self._idle) - 1, -1, -1):
+            if (self._idle[number] in self._generic) is generic:
+                return number
+        return -1
+
+    def _forget(self, connection: asyncpg.Connection) -> None:
+        del self._uses[connection]
+        self._generic.discard(connection)
 
     async def _opened(self) -> asyncpg.Connection:
         self._opening += 1
@@ -110,7 +135,7 @@ class ReadPool:
         self._uses[connection] += 1
         worn = self._uses[connection] >= _MOST_USES
         if self._closed or worn or connection.is_closed() or connection.is_in_transaction():
-            del self._uses[connection]
+            self._forget(connection)
             connection.terminate()
             self._wake_one()
         elif not self._wake_one(connection):
@@ -152,3 +177,16 @@ class ReadPool:
         self._wake_one()
         for connection in self._uses:
             connection.terminate()
+
+
+async def _fetch(connection: asyncpg.Connection, statement: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
+    """``connection.fetch``, but for a statement that the connection has prepared without the six calls in between,
+    which guard against what a pool does not do, and take a third of the time of a small read.
+    """
+    prepared = connection._stmt_cache.get((statement, asyncpg.Record, False))
+    if prepared is not None:
+        try:
+            return await connection._protocol.bind_execute(prepared, arguments, "", 0, False, None)  # type: ignore[no-any-return]
+        except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
+            pass  # it knows what to do then
+    return await connection.fetch(statement, *arguments)  # type: ignore[no-any-return]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import asyncpg
 
 from datastore.errors import NotFound
@@ -25,17 +22,21 @@ def gone(schema: TableSchema) -> NotFound:
     return NotFound(f'DataStore table "{schema.resource_id}" was not found.')
 
 
-@contextmanager
-def refusals(schema: TableSchema) -> Iterator[None]:
+class refusals:
     """Raise :class:`NotFound` if the table has gone, :class:`ValidationError` ``query`` for whatever is refused.
 
     :data:`STALE_SCHEMA` passes: the caller tries again with a fresh schema.
     """
-    try:
-        yield
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        raise gone(schema) from None
-    except STALE_SCHEMA:
-        raise
-    except asyncpg.PostgresError as error:
-        raise query_error(error, "query", "Invalid query") from None
+
+    __slots__ = ("_schema",)
+
+    def __init__(self, schema: TableSchema) -> None:
+        self._schema = schema
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)):
+            raise gone(self._schema) from None
+        if isinstance(error, asyncpg.PostgresError) and not isinstance(error, STALE_SCHEMA):
+            raise query_error(error, "query", "Invalid query") from None

@@ -21,7 +21,7 @@ async def version(database: Database, schema: TableSchema) -> int | None:
     """
     pool = database.public if schema.public else database.reader
     found: int | None = await pool.fetchval(
-        "SELECT version FROM datastore.tables WHERE resource_id = $1", schema.resource_id
+        "SELECT version FROM datastore.tables WHERE resource_id = $1", schema.resource_id, generic=True
     )
     return found
 

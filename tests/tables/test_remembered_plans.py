@@ -8,7 +8,7 @@ import pytest
 
 from datastore.accounts.permissions import DatasetAccess
 from datastore.tables.reading.matching import Match
-from datastore.tables.reading.search import Search, plan
+from datastore.tables.reading.search import Search, constant, plan
 from datastore.tables.schema import Column, TableSchema
 
 ACCESS = DatasetAccess("d", "d", None, private=False, state="active", creator_user_id=None)
@@ -41,7 +41,18 @@ def test_values_of_clients_are_not_kept(search: Search) -> None:
 
 
 def test_pages_further_on_differ_by_their_argument_only() -> None:
-    first, second, third = (plan(Search(limit=20, offset=offset), SCHEMA) for offset in (1, 2, 300))
-    assert first.statement == second.statement == third.statement
-    assert [found.arguments for found in (first, second, third)] == [("1",), ("2",), ("300",)]
+    """A statement for each power of two: the rest of the offset is its argument."""
+    first, second, third, other = (plan(Search(limit=20, offset=offset), SCHEMA) for offset in (256, 300, 511, 512))
+    assert first.statement == second.statement == third.statement != other.statement
+    assert [found.arguments for found in (first, second, third, other)] == [("0",), ("44",), ("255",), ("0",)]
     assert third.fields is first.fields
+    assert all(found.generic for found in (first, second, third, other))
+    assert not plan(Search(Match(filters={"a": "x"}), offset=300), SCHEMA).generic
+
+
+def test_a_constant_plan_has_its_values_in_the_statement() -> None:
+    search = Search(Match(filters={"a": ["it's", "b"]}), offset=300)
+    found = constant(search, SCHEMA)
+    assert found.arguments == ()
+    assert "ARRAY['it''s', 'b']" in (found.statement or "")
+    assert "OFFSET 300" in (found.statement or "")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from time import perf_counter
 from typing import Annotated, Any
 
 import msgspec
 import orjson
-from pydantic import BeforeValidator, Field, PrivateAttr, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from datastore.actions import freshness
 from datastore.actions.parameters import (
@@ -35,7 +35,7 @@ from datastore.tables import registry
 from datastore.tables.definition import describe
 from datastore.tables.names import ID
 from datastore.tables.reading import cursor as cursors
-from datastore.tables.reading import search
+from datastore.tables.reading import paging, search
 from datastore.tables.reading.matching import Match
 from datastore.tables.reading.sorting import ID_TERM
 from datastore.tables.schema import TableSchema
@@ -122,8 +122,21 @@ class DatastoreSearch(Selection, KnownOnly):
     records_format: Annotated[str, one_of("objects", "lists", "csv", "tsv")] = Field(
         "objects", description="Shape of the rows: objects, lists, csv or tsv."
     )
-    _prepared: _Prepared | None = PrivateAttr(None)
-    """The same parameters may come again, for the same table as a rule: see the endpoint of actions."""
+
+    @cached_property
+    def memory(self) -> _Memory:
+        """The same parameters may come again, for the same table as a rule: see the endpoint of actions."""
+        return _Memory()
+
+    def at(self, offset: int) -> DatastoreSearch | None:
+        """Another page of a whole table, which needs next to nothing that is not known of the first."""
+        if self.offset is not None or self.cursor is not None or self.records_format in search.COPY_FORMATS:
+            return None
+        if self.match() != search.EVERY_ROW:
+            return None
+        further = self.model_copy(update={"offset": offset})
+        further.__dict__["memory"] = _Memory(first=self)
+        return further
 
 
 _MOST_COLUMNS_KEPT = 100
@@ -136,14 +149,12 @@ _ECHOED = (
     "plain",
     "websearch",
     "language",
-    "offset",
-    "sort",
-    "distinct",
-    "highlight",
 )
+_ECHOED_LAST = ("sort", "distinct", "highlight")
+"""Behind the offset."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Prepared:
     """A search as far as it can be made before it runs; for a request that comes again, once."""
 
@@ -151,10 +162,29 @@ class _Prepared:
     settings: Settings
     request: search.Search
     plan: search.Plan
-    opening: bytes
-    """The result as JSON up to what the rows decide."""
+    offset: int | None
+    """As it was asked for; :attr:`request` may be of another page."""
+    opening: tuple[bytes, bytes]
+    """The result as JSON up to what the rows decide: before the offset and behind it."""
     moves: bool
     """The same request finds other rows tomorrow, with nobody having written any."""
+    pages: dict[int, search.Plan]
+    """Plans of further pages by the part of the offset that stands in them."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is known of a search that has come before."""
+
+    prepared: _Prepared | None = None
+    times: int = 0
+    first: DatastoreSearch | None = None
+    """The same search without an offset."""
+
+
+_OFTEN = 3
+"""A search that comes so often is written without arguments. One that comes once costs less with them: PostgreSQL
+analyzes the statement once for all values, even if it plans it for each."""
 
 
 @action(DatastoreSearch, get=True)
@@ -174,9 +204,24 @@ async def datastore_search(call: Call, parameters: DatastoreSearch) -> RawJson:
 
 
 def _prepared(parameters: DatastoreSearch, schema: TableSchema, settings: Settings) -> _Prepared:
-    known = parameters._prepared
+    memory = parameters.memory
+    known = memory.prepared
     if known is not None and known.schema is schema and known.settings is settings:
+        if known.plan.arguments and not known.plan.generic and not known.moves:
+            memory.times += 1
+            if memory.times >= _OFTEN:
+                known.plan = search.constant(known.request, schema)
         return known
+    if memory.first is None:
+        prepared = _prepare(parameters, schema, settings)
+    else:
+        prepared = _further(_prepared(memory.first, schema, settings), parameters.offset or 0)
+    if len(schema.columns) <= _MOST_COLUMNS_KEPT:
+        memory.prepared, memory.times = prepared, 1
+    return prepared
+
+
+def _prepare(parameters: DatastoreSearch, schema: TableSchema, settings: Settings) -> _Prepared:
     request = _request(parameters, settings)
     plan = search.plan(request, schema)
     opening: dict[str, Any] = {
@@ -187,24 +232,35 @@ def _prepared(parameters: DatastoreSearch, schema: TableSchema, settings: Settin
         "records_format": request.records_format,
         "include_next_page": request.include_next_page,
     }
-    opening |= {name: getattr(parameters, name) for name in _ECHOED if name in parameters.model_fields_set}
-    moves = freshness.moves(parameters.filters)
-    prepared = _Prepared(schema, settings, request, plan, encode(opening)[:-1], moves)
-    if len(schema.columns) <= _MOST_COLUMNS_KEPT:
-        parameters._prepared = prepared
-    return prepared
+    given = parameters.model_fields_set
+    opening |= {name: getattr(parameters, name) for name in _ECHOED if name in given}
+    names = [*(["offset"] if parameters.offset is None else []), *_ECHOED_LAST]
+    behind = {name: getattr(parameters, name) for name in names if name in given}
+    texts = encode(opening)[:-1], b"," + encode(behind)[1:-1] if behind else b""
+    return _Prepared(schema, settings, request, plan, parameters.offset, texts, freshness.moves(parameters.filters), {})
+
+
+def _further(first: _Prepared, offset: int) -> _Prepared:
+    """Another page of a search of which the first one is prepared."""
+    begin, rest = paging.split(offset)
+    plan = first.pages.get(begin)
+    if plan is None:
+        plan = first.pages[begin] = search.plan(replace(first.request, offset=begin), first.schema)
+    plan = plan.further(rest) if rest else plan
+    return _Prepared(first.schema, first.settings, first.request, plan, offset, first.opening, first.moves, first.pages)
 
 
 def _result(call: Call, prepared: _Prepared, found: search.Found) -> RawJson:
     request = prepared.request
-    parts = [prepared.opening]
+    opening, behind = prepared.opening
+    parts = [opening, behind] if prepared.offset is None else [opening, b',"offset":%d' % prepared.offset, behind]
     if found.total is not None:
         parts.append(b',"total":%d,"total_was_estimated":false' % found.total)
     if further := _next(request, prepared.plan, found):
         parts += (b",", encode(further)[1:-1])
     as_text = request.records_format in search.COPY_FORMATS
     records = orjson.dumps(found.records.decode()) if as_text else found.records
-    links = _links(*call.request_target, request.limit or 0, request.offset)
+    links = _links(*call.request_target, request.limit or 0, prepared.offset or 0)
     return RawJson(b"".join((*parts, b',"_links":', links, b',"records":', records, b"}")))
 
 

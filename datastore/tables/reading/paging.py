@@ -13,6 +13,17 @@ from datastore.tables.reading.cursor import Position
 from datastore.tables.reading.filters import Arguments
 from datastore.tables.reading.sorting import Term
 
+
+def split(offset: int) -> tuple[int, int]:
+    """An offset as a power of two (or 0) and the rest, which is less than that.
+
+    The first stands in the statement and the rest is its argument. So pages share statements, and PostgreSQL, which
+    plans each of them once, knows how many rows it will read within a factor of two.
+    """
+    begin = 1 << (offset.bit_length() - 1) if offset else 0
+    return begin, offset - begin
+
+
 NUMBER = "__number"
 """Column of a numbered page: its rows are counted from 1."""
 
@@ -37,7 +48,7 @@ class Page:
     def sql(self, arguments: Arguments) -> tuple[str, str]:
         """The common table expressions (or nothing), and the FROM item with the page's rows."""
         condition, terms, tail = self._behind(arguments)
-        rows = self._select(condition, self._limits(arguments), terms)
+        rows = self._part(condition, terms, arguments)
         if not self.numbered:
             return "", f"({rows})"
         if tail is None:
@@ -75,10 +86,15 @@ class Page:
             + limits
         )
 
-    def _limits(self, arguments: Arguments) -> str:
+    def _part(self, condition: str, terms: Sequence[Term], arguments: Arguments) -> str:
         # The limit stands in the text: PostgreSQL then plans the statement once and for it.
         limit = "" if self.limit is None else f" LIMIT {self.limit}"
-        return f"{limit} OFFSET {arguments.add(str(self.offset))}::text::bigint" if self.offset else limit
+        if not self.offset or arguments.inline:
+            return self._select(condition, f"{limit} OFFSET {self.offset}" if self.offset else limit, terms)
+        begin, rest = split(self.offset)
+        most = "" if self.limit is None else f" LIMIT {self.limit + begin}"
+        rows = self._select(condition, f"{most} OFFSET {begin}", terms)
+        return f"SELECT * FROM ({rows}) AS begun{limit} OFFSET {arguments.add(str(rest))}::text::bigint"
 
     def _behind(self, arguments: Arguments) -> tuple[str, Sequence[Term], str | None]:
         """The condition of the rows behind the position, and their order.

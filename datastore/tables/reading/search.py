@@ -82,6 +82,8 @@ class Plan:
     """The page is the whole table by ``_id``, which is one of its columns."""
     full_text: bool = False
     """The rows are found by full text."""
+    generic: bool = False
+    """PostgreSQL's best way does not depend on the arguments."""
 
     @cached_property
     def statement(self) -> str | None:
@@ -90,11 +92,13 @@ class Plan:
         columns = [f"({sql}) AS {name}" for name, sql in parts if sql]
         return f"{self.with_}{self._select(columns)}" if columns else None
 
-    def at(self, offset: int) -> Plan:
-        """The same page at another offset; only of a plan for an offset, with nothing else among its arguments."""
+    def further(self, rows: int) -> Plan:
+        """The page so many rows behind this one, which has nothing but an offset among its arguments, a power of two;
+        fewer rows than that.
+        """
         further = object.__new__(Plan)
         self.statement, self.fields  # noqa: B018 -- what is made once for all of them
-        further.__dict__.update(self.__dict__, arguments=(str(offset),))
+        further.__dict__.update(self.__dict__, arguments=(str(rows),), generic=True)
         return further
 
     @cached_property
@@ -122,21 +126,30 @@ def _field(column: Column) -> dict[str, Any]:
 
 
 def plan(search: Search, schema: TableSchema) -> Plan:
-    """Write the statements; pages of whole tables, which clients ask for again and again, are remembered.
+    """Write the statements; those for pages of whole tables, which clients ask for again and again, are remembered.
 
     Raises :class:`ValidationError` naming the bad parameter.
     """
     lists = any(isinstance(value, list) for value in (search.fields, search.sort, search.highlight))
-    if search.match != _EVERY_ROW or search.cursor or lists:
+    if search.match != EVERY_ROW or search.cursor or lists:
         return _plan(search, schema)
-    if search.offset > 1 and search.cursor is None and search.records_format not in COPY_FORMATS:
-        return _remembered_plan(replace(search, offset=1), schema).at(search.offset)
+    if search.offset and search.cursor is None and search.records_format not in COPY_FORMATS:
+        begin, rest = paging.split(search.offset)
+        return _remembered_plan(replace(search, offset=begin), schema).further(rest)
     return _remembered_plan(search, schema)
 
 
-def _plan(search: Search, schema: TableSchema) -> Plan:
+def constant(search: Search, schema: TableSchema) -> Plan:
+    """The plan without arguments: all values stand in the statement, which PostgreSQL plans once, for them.
+
+    That is for a search that comes again and again. Raises what :func:`plan` raises.
+    """
+    return _plan(search, schema, inline=True)
+
+
+def _plan(search: Search, schema: TableSchema, inline: bool = False) -> Plan:
     copy_format = search.records_format if search.records_format in COPY_FORMATS else None
-    arguments = Arguments(inline=copy_format is not None)
+    arguments = Arguments(inline=inline or copy_format is not None)
     matched = matching.plan(search.match, schema, arguments)
     snippets = highlighting.plan(search.highlight, schema, matched)
     outputs = _outputs(search, schema, matched.ranks)
@@ -183,7 +196,7 @@ def _plan(search: Search, schema: TableSchema) -> Plan:
     )
 
 
-_EVERY_ROW = Match()
+EVERY_ROW = Match()
 _remembered_plan = lru_cache(maxsize=256)(_plan)
 
 
@@ -300,7 +313,7 @@ async def run(database: Database, schema: TableSchema, plan: Plan) -> Found:
                 if plan.statement is None:
                     return Found(plan.fields, b"[]", None)
                 # Not fetchrow: it asks for one row only, and PostgreSQL then takes no parallel workers.
-                rows = await pool.fetch(plan.statement, *plan.arguments)
+                rows = await pool.fetch(plan.statement, *plan.arguments, generic=plan.generic)
                 if not rows:
                     raise gone(schema)
                 return _found(plan, rows[0], rows[0].get("records", b"[]"), rows[0].get("last"))
