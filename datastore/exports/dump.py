@@ -1,6 +1,7 @@
 """Dumps: rows as a file of any format, streamed from one snapshot in constant memory.
 
-A task of its own fills a short queue with what PostgreSQL sends; whoever takes the file's chunks drives the writer.
+A task of its own fills a short queue with what PostgreSQL sends, and another one makes chunks of the file of it: while
+one of them is sent, the next is being made, and PostgreSQL is ahead of both.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from datastore.postgres.copy_out import copy_in_turns, copy_out
 
 _CHUNKS = 8
 """Chunks of rows that may wait for a slow client: what a dump holds in memory."""
+_PIECE = 512 * 1024
+"""Bytes that are sent at a time, at most: the copies on their way then fit into memory that is at hand."""
 
 
 class TooManyRows(Exception):
@@ -59,29 +62,22 @@ async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGe
 async def _chunks(coming: _Rows) -> AsyncGenerator[bytes, None]:
     """The file, as soon as the first rows have come; at least one chunk, which may be empty."""
     copying = asyncio.create_task(coming.copy())
+    writing = asyncio.create_task(coming.write(copying))
     try:
-        rows = await coming.queue.get()
-        if rows is None:
-            await copying
-        head = coming.opening()
-        if head and coming.writer.threaded:
-            yield head  # the first rows take a moment
-            head = b""
-        while rows is not None:
-            yield head + await coming.written(rows)
-            head = b""
-            rows = await coming.queue.get()
-        await copying  # raises what went wrong
-        yield head + await coming.closing()
+        while (chunk := await coming.ready.get()) is not None:
+            for at in range(0, len(chunk) or 1, _PIECE):
+                yield chunk[at : at + _PIECE]
+        await writing  # raises what went wrong
     finally:
         copying.cancel()
-        await asyncio.gather(copying, return_exceptions=True)
+        writing.cancel()
+        await asyncio.gather(copying, writing, return_exceptions=True)
         coming.abandon()
 
 
 @dataclass
 class _Rows:
-    """From a COPY through a queue to a writer."""
+    """From a COPY through a queue to a writer, and through another to whoever sends: all three work at a time."""
 
     opener: Opener
     format: Format
@@ -89,6 +85,8 @@ class _Rows:
     stall_timeout: float
     count: Callable[[int], None] | None
     queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(_CHUNKS))
+    ready: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(1))
+    """Chunks of the file, and None behind the last one, or where :meth:`write` has failed."""
     _writer: Writer | None = None
 
     async def copy(self) -> None:
@@ -111,6 +109,28 @@ class _Rows:
             self.queue.put_nowait(None)
             raise
 
+    async def write(self, copying: asyncio.Task[None]) -> None:
+        """Make chunks of the rows. Raises what the COPY raised."""
+        try:
+            rows = await self.queue.get()
+            if rows is None:
+                await copying
+            head = self.opening()
+            if head and self.writer.threaded:
+                await self.ready.put(head)  # the first rows take a moment
+                head = b""
+            while rows is not None:
+                if chunk := head + await self.written(rows):
+                    await self.ready.put(chunk)
+                head = b""
+                rows = await self.queue.get()
+            await copying
+            await self.ready.put(head + await self.closing())
+            await self.ready.put(None)
+        except Exception:  # but not a cancellation: nobody takes anything any more then
+            await self.ready.put(None)
+            raise
+
     async def _put(self, rows: bytes) -> None:
         if self.count is not None:
             self.count(rows.count(b"\n"))
@@ -131,13 +151,22 @@ class _Rows:
 
     async def written(self, rows: bytes) -> bytes:
         """Further rows in the file."""
-        return await asyncio.to_thread(self.writer.feed, rows) if self.writer.threaded else self.writer.feed(rows)
+        return await _in_thread(self.writer.feed, rows) if self.writer.threaded else self.writer.feed(rows)
 
     async def closing(self) -> bytes:
         """The end of the file."""
-        return await asyncio.to_thread(self.writer.end) if self.writer.threaded else self.writer.end()
+        return await _in_thread(self.writer.end) if self.writer.threaded else self.writer.end()
 
     def abandon(self) -> None:
         """Let go of a file, whether it is whole or not."""
         if self._writer is not None:
             self._writer.abandon()
+
+
+async def _in_thread(work: Callable[..., bytes], *arguments: bytes) -> bytes:
+    """The result of ``work``. It is over when this is, also when this is cancelled."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(working)
+    finally:
+        await asyncio.wait([working])

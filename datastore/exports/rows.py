@@ -49,10 +49,14 @@ class Rows:
     unordered: str | None = None
     """The same sub-select without an order, if it needs none."""
     split: Split | None = None
+    registry: str | None = None
+    """FROM and WHERE of the row ``registry`` of a table all of whose rows these are: it tells ``version`` and
+    ``record_count`` in the same snapshot.
+    """
 
-    def aggregate(self, cells: Sequence[str]) -> str:
-        """The statement that gives aggregates of all rows, which stand under the name ``page``."""
-        return f"SELECT {', '.join(cells)} FROM {self.unordered or self.source} AS {SOURCE}"
+    def aggregate(self, cells: Sequence[str], limits: str = "") -> str:
+        """The statement that gives expressions over the rows, ``page``, whose order does not matter: aggregates."""
+        return f"SELECT {', '.join(cells)} FROM {self.unordered or self.source} AS {SOURCE}{limits}"
 
     def select(self, cells: Sequence[str], limits: str = "") -> str:
         """The statement that gives these expressions over the rows, which stand under the name ``page``."""
@@ -77,7 +81,8 @@ def of_table(database: Database, schema: TableSchema, plan: Plan) -> Opener:
     if plan.source is None or plan.copy_format is None:
         raise ValueError("not a plan for a dump")
     columns = tuple(output.column for output in plan.outputs)
-    rows = Rows(columns, plan.fields, plan.source, unordered=plan.unordered)
+    registry = plan.registry if plan.every_row else None
+    rows = Rows(columns, plan.fields, plan.source, unordered=plan.unordered, registry=registry)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[tuple[asyncpg.Connection, Rows]]:

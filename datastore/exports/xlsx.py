@@ -70,10 +70,17 @@ async def xlsx(connection: asyncpg.Connection, rows: Rows, options: Options) -> 
     """A workbook with one sheet, ``Data``. Raises :class:`Unfit` for more than fits into it."""
     if len(rows.columns) > MOST_COLUMNS:
         raise Unfit(f"xlsx holds at most {MOST_COLUMNS:,} columns")
-    if await connection.fetchval(rows.select(["true"], f" OFFSET {MOST_ROWS} LIMIT 1")):
+    if await connection.fetchval(_too_many(rows)):
         raise Unfit(f"xlsx holds at most {MOST_ROWS:,} rows below its header: use limit and offset, or csv")
     cells = joined(["'<row>'", *(_cell(column, options) for column in rows.columns), "'</row>'"])
     return _Xlsx(rows.select([cells]), [column.name for column in rows.columns])
+
+
+def _too_many(rows: Rows) -> str:
+    """Whether there are more rows than fit."""
+    if rows.registry is not None:
+        return f"SELECT registry.record_count > {MOST_ROWS} {rows.registry}"
+    return rows.aggregate(["true"], f" OFFSET {MOST_ROWS} LIMIT 1")
 
 
 class _Xlsx(Writer):

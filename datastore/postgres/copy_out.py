@@ -35,13 +35,16 @@ class Copy:
     quote: str = '"'
 
 
-async def copy_out(connection: asyncpg.Connection, copy: Copy, sink: Sink, batch: int) -> int:
+async def copy_out(
+    connection: asyncpg.Connection, copy: Copy, sink: Sink, batch: int, *, beginning: bool = True
+) -> int:
     """Give the rows to ``sink``, about ``batch`` bytes at a time; the number of rows.
 
+    ``beginning``: somebody waits for the first of them, which come sooner then.
     Raises asyncpg's errors, ConnectionError if the connection was lost, and what ``sink`` raises, which stops the COPY.
     """
     parts: list[bytes] = []
-    size, wanted = 0, min(batch, _FIRST)
+    size, wanted = 0, min(batch, _FIRST) if beginning else batch
 
     async def collect(data: bytes) -> None:
         nonlocal size, wanted
@@ -81,7 +84,7 @@ async def copy_in_turns(
     count = len(connections)
     queues: list[asyncio.Queue[bytes | None]] = [asyncio.Queue(max(1, _AHEAD // batch)) for _ in connections]
     lanes = [
-        asyncio.create_task(_lane(connection, copies[number::count], queues[number], batch))
+        asyncio.create_task(_lane(connection, copies[number::count], queues[number], batch, beginning=number == 0))
         for number, connection in enumerate(connections)
     ]
     try:
@@ -95,12 +98,18 @@ async def copy_in_turns(
 
 
 async def _lane(
-    connection: asyncpg.Connection, copies: Sequence[Copy], queue: asyncio.Queue[bytes | None], batch: int
+    connection: asyncpg.Connection,
+    copies: Sequence[Copy],
+    queue: asyncio.Queue[bytes | None],
+    batch: int,
+    *,
+    beginning: bool,
 ) -> None:
     try:
         for copy in copies:
-            await copy_out(connection, copy, queue.put, batch)
+            await copy_out(connection, copy, queue.put, batch, beginning=beginning)
             await queue.put(None)
+            beginning = False
     except BaseException:
         connection.terminate()  # before more comes, which asyncpg would not expect any more
         raise

@@ -78,8 +78,10 @@ class Plan:
     """The rows of the page with their columns as they are, as it may stand in FROM."""
     unordered: str | None = None
     """The same without an order; None if the order decides which rows there are."""
+    every_row: bool = False
+    """The page has all rows of the table, in whatever order."""
     whole: bool = False
-    """The page is the whole table by ``_id``, which is one of its columns."""
+    """It has them by ``_id``, which is one of its columns."""
     full_text: bool = False
     """The rows are found by full text."""
     generic: bool = False
@@ -177,6 +179,7 @@ def _plan(search: Search, schema: TableSchema, inline: bool = False) -> Plan:
         last = page.last if wants_last else None
         if everything and not page.numbered:
             _, unordered = replace(page, terms=()).sql(arguments)
+    every_row = everything and not matched.where
     by_id = [(term.name, term.descending) for term in terms] == [(ID, False)]
     return Plan(
         outputs=tuple(outputs),
@@ -191,7 +194,8 @@ def _plan(search: Search, schema: TableSchema, inline: bool = False) -> Plan:
         registry=registry_row(schema),
         source=source,
         unordered=unordered,
-        whole=everything and by_id and not matched.where and any(output.column.name == ID for output in outputs),
+        every_row=every_row,
+        whole=every_row and by_id and any(output.column.name == ID for output in outputs),
         full_text=bool(matched.queries),
     )
 
