@@ -18,6 +18,7 @@ from datastore.accounts.tokens import ensure_sysadmin
 from datastore.accounts.users import NewUser, create_user
 from datastore.actions.services import Services
 from datastore.catalog.licenses import LicensesError
+from datastore.catalog.views.types import VIEW_TYPES
 from datastore.postgres.database import Transaction, connect_as_owner
 from datastore.postgres.embedded import EmbeddedPostgres
 from datastore.postgres.migrate import migrate, migrations
@@ -57,9 +58,16 @@ def load_settings(overrides: Mapping[str, object]) -> Settings:
         if value is not None:
             os.environ[Settings.variable(field)] = str(value)
     try:
-        return Settings()
+        settings = Settings()
     except pydantic.ValidationError as error:
         raise StartError("\n".join(map(_problem, error.errors(include_url=False)))) from None
+    unknown = [name for name in settings.default_views.split() if name not in VIEW_TYPES]
+    if unknown:
+        raise StartError(
+            f"{Settings.variable('default_views')}: no type of views: {', '.join(unknown)}."
+            f" There are {', '.join(VIEW_TYPES)}."
+        )
+    return settings
 
 
 def _problem(error: Mapping[str, object]) -> str:

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
         "datatables_view image_view text_view pdf_view webpage_view video_view audio_view geojson_view",
         description="Types of views, separated by spaces, that a resource gets by itself where they suit it.",
     )
+    hide_version: bool = Field(False, description="`status_show` tells versions to sysadmins only.")
     error_emails_to: str | None = Field(None, description="Address shown for error reports.")
     sysadmin_token: str | None = Field(
         None,

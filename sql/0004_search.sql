@@ -251,6 +251,25 @@ BEGIN
             ON attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
                AND attribute.attname <> '_id'
         UNION ALL
+        -- What the dataset is to others, by their names: public ones, since whoever finds it here learns the name.
+        SELECT side.dataset_id, side.type, other.name, row_number() OVER (ORDER BY other.name COLLATE "C"), true, false
+        FROM (
+            SELECT relationship.subject_id, relationship.type, relationship.object_id
+            FROM datastore.relationships AS relationship WHERE relationship.subject_id = ANY (ids)
+            UNION ALL
+            SELECT relationship.object_id,
+                   CASE relationship.type
+                       WHEN 'depends_on' THEN 'dependency_of'
+                       WHEN 'derives_from' THEN 'has_derivation'
+                       WHEN 'links_to' THEN 'linked_from'
+                       WHEN 'child_of' THEN 'parent_of'
+                   END,
+                   relationship.subject_id
+            FROM datastore.relationships AS relationship WHERE relationship.object_id = ANY (ids)
+        ) AS side (dataset_id, type, other_id)
+        JOIN datastore.datasets AS other
+            ON other.id = side.other_id AND other.state = 'active' AND NOT other.private
+        UNION ALL
         SELECT extra.dataset_id, 'extras_' || extra.key, extra.value, 1, true, true FROM extra WHERE extra.key <> ''
     )
     SELECT entry.dataset_id, entry.field, entry.value, entry.place, entry.analysed, entry.all_text
@@ -265,7 +284,8 @@ BEGIN
               maintainer_email,license_id,license,license_title,license_url,isopen,type,dataset_type,state,private,
               capacity,owner_org,organization,organization_title,creator_user_id,views_total,views_recent,
               num_resources,num_tags,metadata_created,metadata_modified,tags,groups,groups_title,res_name,
-              res_description,res_url,res_format,res_type,columns,text,score}'::text[]);
+              res_description,res_url,res_format,res_type,columns,text,score,depends_on,dependency_of,derives_from,
+              has_derivation,links_to,linked_from,child_of,parent_of}'::text[]);
 END $$;
 
 -- Write the rows of these datasets: of each at most so many values, and so many characters of a field.
@@ -438,7 +458,15 @@ DECLARE
     touched text[];
 BEGIN
     CASE TG_TABLE_NAME
-        WHEN 'datasets' THEN touched := ARRAY[changed ->> 'id'];
+        WHEN 'datasets' THEN
+            touched := CASE TG_NARGS
+                WHEN 0 THEN ARRAY[changed ->> 'id']
+                ELSE ARRAY(
+                    SELECT object_id FROM datastore.relationships WHERE subject_id = changed ->> 'id'
+                    UNION
+                    SELECT subject_id FROM datastore.relationships WHERE object_id = changed ->> 'id')
+            END;
+        WHEN 'relationships' THEN touched := ARRAY[changed ->> 'subject_id', changed ->> 'object_id'];
         WHEN 'resources', 'dataset_tags', 'tables' THEN touched := ARRAY[changed ->> 'dataset_id'];
         WHEN 'members' THEN
             touched := CASE changed ->> 'table_name' WHEN 'package' THEN ARRAY[changed ->> 'table_id'] END;
@@ -485,6 +513,11 @@ CREATE CONSTRAINT TRIGGER index_at_commit AFTER INSERT ON datastore.search_pendi
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION datastore.search_index_pending();
 
 CREATE TRIGGER search AFTER INSERT OR UPDATE ON datastore.datasets
+    FOR EACH ROW EXECUTE FUNCTION datastore.search_touch();
+CREATE TRIGGER search_related AFTER UPDATE OF name, state, private ON datastore.datasets
+    FOR EACH ROW WHEN ((OLD.name, OLD.state, OLD.private) IS DISTINCT FROM (NEW.name, NEW.state, NEW.private))
+    EXECUTE FUNCTION datastore.search_touch('those that are related to it');
+CREATE TRIGGER search AFTER INSERT OR DELETE OR UPDATE OF type ON datastore.relationships
     FOR EACH ROW EXECUTE FUNCTION datastore.search_touch();
 CREATE TRIGGER search AFTER INSERT OR UPDATE OF dataset_id, name, description, url, format, resource_type, state
     OR DELETE ON datastore.resources

@@ -191,6 +191,10 @@ def test_a_command_starts_the_server_for_its_time() -> None:
         ),
         ({"DATABASE_URL": "mysql://127.0.0.1/x"}, "DATABASE_URL"),
         ({"DATASTORE_SMTP_SERVER": "mail.example.org"}, "DATASTORE_SMTP_SERVER: value error, set DATASTORE_SITE_URL"),
+        (
+            {"DATASTORE_DEFAULT_VIEWS": "image_view chart_view"},
+            "DATASTORE_DEFAULT_VIEWS: no type of views: chart_view.",
+        ),
         ({"DATASTORE_ROLES_THAT_CASCADE_TO_SUB_GROUPS": "king"}, "no role: king"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

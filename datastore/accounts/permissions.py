@@ -190,9 +190,12 @@ def require_permission(actor: Actor, group_id: str, permission: str, operation: 
 def require_read(
     actor: Actor, access: DatasetAccess, operation: str = "resource_show", subject: str | None = None
 ) -> None:
-    """Raise :class:`NotAuthorized` unless the actor may see the dataset. ``subject`` is e.g. ``resource <id>``."""
+    """Raise :class:`NotAuthorized` unless the actor may see the dataset.
+
+    ``subject`` is what was asked for, as it was named: a refusal must not tell the id of what was called by its name.
+    """
     if not may_read_dataset(actor, access):
-        raise refusal(actor, operation, subject or f"dataset {access.id}")
+        raise refusal(actor, operation, subject or "this dataset")
 
 
 def require_update(
@@ -204,7 +207,7 @@ def require_update(
 ) -> None:
     """Raise :class:`NotAuthorized` unless the actor may change the dataset."""
     if not may_update_dataset(actor, access, settings):
-        raise refusal(actor, operation, subject or f"dataset {access.id}")
+        raise refusal(actor, operation, subject or "this dataset")
 
 
 def refusal(actor: Actor, operation: str, subject: str) -> NotAuthorized:

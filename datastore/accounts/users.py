@@ -92,7 +92,7 @@ _INSERT = """
 _ORDERS = {
     "display_name": "lower(coalesce(nullif(found.fullname, ''), found.name))",
     "name": 'found.name COLLATE "C"',
-    "fullname": "lower(found.fullname)",
+    "fullname": "lower(nullif(found.fullname, ''))",
     "number_created_packages": "found.number_created_packages DESC",
 }
 USER_ORDERS = tuple(_ORDERS)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self, TypeVar
 import msgspec
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticUseDefault
 
 from datastore.errors import ValidationError
 from datastore.validation import Invalid, json_number, storable
@@ -91,7 +91,10 @@ def invalid(message: str) -> PydanticCustomError:
 
 
 def _boolean(value: Any) -> bool:
-    """JSON booleans, numbers by truthiness, and the usual words; any other text is false."""
+    """JSON booleans, numbers by truthiness, and the usual words; any other text is false. Null and blank text are as if
+    nothing was sent."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise PydanticUseDefault
     if isinstance(value, str):
         return value.strip().lower() in _TRUE
     return bool(value)
@@ -137,6 +140,13 @@ def _required_text(value: Any) -> str:
     return text
 
 
+def _typed(value: Any) -> str:
+    text = _text(value)
+    if text is None:
+        raise invalid(MISSING)
+    return text.strip()
+
+
 def split_list(text: str) -> list[str]:
     """A comma-separated list: parts trimmed, one pair of surrounding double quotes taken off each."""
     if text == "":
@@ -174,6 +184,13 @@ def _json(value: Any) -> Any:
         raise invalid("Cannot parse JSON") from None
 
 
+def json_list(value: Any) -> Any:
+    """A text that is a JSON list as that list; anything else as it is. For names, which begin with no bracket."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        return _json(value)
+    return value
+
+
 def one_of(*choices: str) -> BeforeValidator:
     """One of the words; the empty string counts as not given."""
 
@@ -191,6 +208,7 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Integer = Annotated[int | None, BeforeValidator(_integer)]
 Natural = Annotated[int | None, BeforeValidator(_natural)]
 Text = Annotated[str | None, BeforeValidator(_text)]
+Typed = Annotated[str, BeforeValidator(_typed)]
 RequiredText = Annotated[str, BeforeValidator(_required_text)]
 Strings = Annotated[list[str] | None, BeforeValidator(_strings)]
 Json = Annotated[Any, BeforeValidator(_json)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from time import perf_counter
+from typing import Any
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from datastore.accounts.actor import ANONYMOUS
@@ -13,7 +16,7 @@ from datastore.accounts.permissions import require_login
 from datastore.actions import registry
 from datastore.actions.freshness import NotModified
 from datastore.actions.parameters import Parameters, validate
-from datastore.actions.registry import Action, Call, File
+from datastore.actions.registry import Action, Call, File, RawJson
 from datastore.actions.services import Services
 from datastore.api import envelope
 from datastore.api.caching import UNCACHED, Caching
@@ -21,7 +24,8 @@ from datastore.api.decode import decode, decode_query, is_upload
 from datastore.api.download import Download
 from datastore.api.exchange import JSON_TYPE, Exchange, Header, answer, exchange_of, respond, site_url
 from datastore.api.identity import identify
-from datastore.errors import BadRequest
+from datastore.errors import BadRequest, StructureError
+from datastore.loading.upload import Upload
 from datastore.settings import Settings
 
 METHODS: Header = (b"allow", b"GET, HEAD, OPTIONS, POST")
@@ -86,9 +90,13 @@ async def _post(
         parameters = registry.accept(action, call, decoded.parameters)
         exchange.timings["parse"] = perf_counter() - started
         body = await _run(action, call, parameters)
+    except StructureError as error:
+        if error.data is None:
+            error.data = _echo(decoded.parameters)
+        raise
     finally:
         await decoded.close()
-    return body if isinstance(body, File) else (200, [JSON_TYPE, UNCACHED], body)
+    return body if isinstance(body, File) else _answer(body, decoded.callback)
 
 
 async def _get(
@@ -103,7 +111,7 @@ async def _get(
     if callback is not None:
         # A script on any page can ask for JSONP with its visitor's credentials: so they do not count.
         body = await _run(action, Call(services, ANONYMOUS, address, target, timings=exchange.timings), parameters)
-        return body if isinstance(body, File) else (200, [_SCRIPT_TYPE, UNCACHED], _script(callback, body))
+        return body if isinstance(body, File) else _answer(body, callback)
     headers = dict(scope["headers"])
     actor = await identify(headers, services)
     exchange.user = actor.name
@@ -147,6 +155,21 @@ async def _run(action: Action, call: Call, parameters: Parameters) -> bytes | Fi
     if isinstance(result, File):
         return result
     return envelope.success(call.site_url, action.name, result, call.changed_entities)
+
+
+def _answer(body: bytes, callback: str | None) -> tuple[int, list[Header], bytes]:
+    """A success that no cache keeps, as a script if it was asked for as one."""
+    if callback is None:
+        return 200, [JSON_TYPE, UNCACHED], body
+    return 200, [_SCRIPT_TYPE, UNCACHED], _script(callback, body)
+
+
+def _echo(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a request as an error shows them: records that nobody decoded stay their JSON text."""
+    shown = {
+        name: RawJson(bytes(value)) if isinstance(value, msgspec.Raw) else value for name, value in parameters.items()
+    }
+    return {name: value for name, value in shown.items() if not isinstance(value, Upload)}
 
 
 def _script(callback: str, body: bytes) -> bytes:

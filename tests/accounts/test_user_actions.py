@@ -17,6 +17,7 @@ from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
 from datastore.errors import NotAuthorized, NotFound, ValidationError
 from tests.accounts.people import person
+from tests.catalog.samples import errors_of
 
 ActionCall = Callable[..., Awaitable[Any]]
 
@@ -53,6 +54,19 @@ async def test_who_sees_what_of_a_user(call: ActionCall, services: Services) -> 
         await call("user_show", actor=ANONYMOUS)
     with pytest.raises(NotFound):
         await call("user_show", id="nobody-of-that-name")
+
+
+async def test_users_by_what_was_typed(call: ActionCall, services: Services) -> None:
+    found = await person(services)
+    assert [user["name"] for user in await call("user_autocomplete", q=found.name)] == [found.name]
+    assert await call("user_autocomplete", q="") == []
+    assert await errors_of(call("user_autocomplete")) == {"q": ["Missing value"]}
+    assert await call("user_list", q=found.name, all_fields=False) == [found.name]
+    for nothing in (None, "", " "):
+        assert (await call("user_list", q=found.name, all_fields=nothing))[0]["name"] == found.name
+    blank, named = [await call("user_create", **new_user(fullname=name)) for name in ("", "Zz")]
+    order = await call("user_list", order_by="fullname", all_fields=False)
+    assert order.index(named["name"]) < order.index(blank["name"])
 
 
 async def test_deleted_users_are_gone_except_for_sysadmins(call: ActionCall) -> None:

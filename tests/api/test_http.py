@@ -203,6 +203,20 @@ async def test_errors_in_the_envelope(client: httpx.AsyncClient) -> None:
     assert (response.status_code, response.json()["error"]["data"]) == (400, {"records": [1, {}]})
 
 
+async def test_bad_structure_comes_back(client: httpx.AsyncClient, admin_headers: dict[str, str]) -> None:
+    sent = {"name": "of-structure", "resources": "none", "notes": None}
+    response = await client.post("/api/3/action/package_create", json=sent, headers=admin_headers)
+    assert response.status_code == 400
+    assert response.json()["error"] == {
+        "__type": "Integrity Error",
+        "message": "resources must be a list of objects",
+        "data": sent,
+    }
+    form = {"records": (None, "x"), "fields": (None, '{"a": 1}')}
+    response = await client.post("/api/3/action/datastore_create", files=form, headers=admin_headers)
+    assert response.status_code in (400, 409)
+
+
 async def test_a_bug_tells_nothing_and_is_logged_with_its_traceback(client: httpx.AsyncClient) -> None:
     with capture_logs() as logs:
         response = await client.get("/api/3/action/wire_fail?kind=bug")
@@ -245,7 +259,11 @@ async def test_jsonp_is_anonymous(client: httpx.AsyncClient, admin_headers: dict
     assert (await client.get(address, headers=admin_headers)).json()["result"] == "admin"
     assert '"result": ""' in (await client.get(address + "?callback=f", headers=admin_headers)).text
     posted = await client.post(address + "?callback=f", headers=admin_headers, json={})
-    assert posted.json()["result"] == ""
+    assert posted.headers["content-type"] == "application/javascript;charset=utf-8"
+    assert posted.text.startswith("f({")
+    assert '"result": ""' in posted.text
+    refused = await client.post("/api/3/action/package_create?callback=f", headers=admin_headers, json={})
+    assert (refused.status_code, refused.json()["error"]["__type"]) == (403, "Authorization Error")
 
 
 async def test_errors_are_not_wrapped(client: httpx.AsyncClient) -> None:

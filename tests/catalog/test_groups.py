@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from typing import Any
 
@@ -258,6 +259,8 @@ async def test_groups_are_listed_and_suggested(call: ActionCall, services: Servi
     assert await call("group_list", q=prefix, sort="package_count") == names[::-1]
     assert await call("group_list", groups=",".join(names), sort="title desc", limit=1) == names[1:]
     assert await call("group_list", groups=[names[0]], type="other") == []
+    assert await call("group_list", groups=json.dumps(names[:1])) == names[:1]
+    assert await errors_of(call("group_list", groups="[")) == {"groups": ["Cannot parse JSON"]}
     listed = await call("group_list", q=prefix, all_fields=True, include_users=True, include_tags=True)
     assert [group["package_count"] for group in listed] == [0, 1]
     assert listed[0]["tags"] == []

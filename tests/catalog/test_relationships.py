@@ -91,6 +91,9 @@ async def test_nothing_is_seen_of_a_private_dataset(call: ActionCall, services: 
     assert await call("package_relationships_list", actor=ANONYMOUS, id=a) == []
     assert (await call("package_show", actor=ANONYMOUS, id=a))["relationships_as_subject"] == []
     assert len((await call("package_show", actor=member, id=a))["relationships_as_subject"]) == 1
+    for actor, seen in ((ANONYMOUS, 0), (member, 1)):
+        found = await call("package_search", actor=actor, fq=f"name:{a}")
+        assert len(found["results"][0]["relationships_as_subject"]) == seen
     listed = await call("current_package_list_with_resources", actor=member)
     assert [item["relationships_as_subject"] for item in listed if item["name"] == a] == [[]]
     with pytest.raises(NotAuthorized):

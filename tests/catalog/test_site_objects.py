@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from datastore.accounts.actor import ANONYMOUS
+from datastore.accounts.actor import ANONYMOUS, Actor
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
 from datastore.catalog import licenses
 from datastore.catalog.site.options import OPTIONS
 from datastore.errors import NotAuthorized, NotFound, ValidationError
 from datastore.settings import Settings
-from tests.accounts.people import person
+from tests.accounts.people import caller, person, site_with
 from tests.catalog.samples import ActionCall, errors_of, unique
 
 
@@ -137,6 +137,16 @@ async def test_translations(call: ActionCall, services: Services) -> None:
         for action, parameters in (("term_translation_update", entry), ("term_translation_update_many", {"data": []})):
             with pytest.raises(NotAuthorized):
                 await call(action, actor=actor, **parameters)
+
+
+async def test_what_the_site_is(call: ActionCall, services: Services) -> None:
+    shown = await call("status_show", actor=ANONYMOUS)
+    assert {"activity", "datastore", "datatables_view", "expire_api_token"} <= set(shown["extensions"])
+    assert shown["ckan_version"] == "2.11.0"
+    discreet = site_with(services, hide_version=True)
+    assert not {"ckan_version", "datastore_version"} & (await caller(discreet, ANONYMOUS)("status_show")).keys()
+    sysadmin = Actor(id="x", name="x", sysadmin=True)
+    assert (await caller(discreet, sysadmin)("status_show"))["ckan_version"] == "2.11.0"
 
 
 async def test_options_hold_for_all_workers(

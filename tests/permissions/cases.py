@@ -203,7 +203,7 @@ CASES: dict[str, Case] = {
     "datastore_trigger_library": Case(_none, shows=NOTHING),
     "datastore_upsert": Case(lambda world, _: {"resource_id": world.table, "records": [{"n": 2}], "method": "insert"}),
     "format_autocomplete": Case(lambda world, _: {"q": world.part, "limit": 100}, shows=PUBLIC),
-    "get_site_user": Case(_none),
+    "get_site_user": Case(_none, shows=NOTHING),
     "group_autocomplete": Case(_none, shows=NOTHING),
     "group_create": Case(lambda world, _: {"name": unique("group")}),
     "group_delete": Case(_group),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -92,6 +93,22 @@ async def test_writing(name: str, site: Site) -> None:
             assert response.status_code in case.known, f"{name} by {who} on {kind}: {response.text}"
             if DESTROYS.search(name) or case.before is not None:
                 world = await _prepared(site, name, world_kind)
+
+
+async def test_a_name_is_not_answered_with_its_id(site: Site, worlds: dict[str, World]) -> None:
+    """Who may not see a dataset does not learn its id by calling it by its name."""
+    world = worlds["private"]
+    named = 0
+    for name, case in CASES.items():
+        parameters = json.dumps(case.parameters(world, world.guest))
+        by_name = parameters.replace(world.dataset, f"n-{world.mark}")
+        if case.before is not None or by_name == parameters:
+            continue
+        named += 1
+        for who in ("anonymous", "stranger"):
+            response = await site.post(name, site.tokens[who], json.loads(by_name))
+            assert world.dataset not in response.text, f"{name} by {who}: {response.text}"
+    assert named > 20
 
 
 async def _prepared(site: Site, name: str, kind: str) -> World:

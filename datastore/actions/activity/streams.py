@@ -35,7 +35,7 @@ class RecentlyChanged(Page):
 async def package_activity_list(call: Call, parameters: ObjectStream) -> list[dict[str, Any]]:
     """What happened to a dataset, its resources and its views, newest first."""
     access = await find_access(call.services.database.owner, parameters.id)
-    require_read(call.actor, access, "package_activity_list", f"dataset {access.id}")
+    require_read(call.actor, access, "package_activity_list", f"dataset {parameters.id}")
     return await _listed(call, parameters, of_dataset(access.id), "package_activity_list")
 
 

@@ -76,8 +76,9 @@ async def package_create(call: Call, parameters: PackageCreate) -> dict[str, Any
 @action(PackageShow, get=True)
 async def package_show(call: Call, parameters: PackageShow) -> dict[str, Any]:
     """A dataset with its resources, tags, groups and extras."""
-    dataset = await load_dataset(call.services.database.owner, _key(parameters.id or parameters.name_or_id))
-    require_read(call.actor, dataset.access, "package_show", f"dataset {dataset.id}")
+    key = _key(parameters.id or parameters.name_or_id)
+    dataset = await load_dataset(call.services.database.owner, key)
+    require_read(call.actor, dataset.access, "package_show", f"dataset {key}")
     with_plugin_data = parameters.include_plugin_data and call.actor.sysadmin
     return show_dataset(dataset, call.site_url, with_plugin_data, call.actor)
 

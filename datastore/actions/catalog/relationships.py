@@ -83,7 +83,7 @@ async def package_relationships_list(call: Call, parameters: PackageRelationship
     for key in (parameters.id, parameters.id2):
         if key:
             access = (await load_dataset(pool, key)).access
-            require_read(call.actor, access, "package_relationships_list", f"dataset {access.id}")
+            require_read(call.actor, access, "package_relationships_list", f"dataset {key}")
             ids.append(access.id)
     found = await list_relationships(pool, call.actor, ids[0], ids[1] if len(ids) > 1 else None, type)
     if type and not found:

@@ -190,7 +190,7 @@ async def package_create_default_resource_views(call: Call, parameters: PackageD
 
     async def work(tx: Transaction) -> list[View]:
         access = await lock_access(tx, key)
-        require_update(call.actor, access, call.settings, "resource_view_create", f"dataset {access.id}")
+        require_update(call.actor, access, call.settings, "resource_view_create", f"dataset {key}")
         dataset = await load_dataset(tx.connection, access.id)
         return await _add(tx, dataset.resources, parameters.create_datastore_views)
 

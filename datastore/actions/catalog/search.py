@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from math import isfinite
 from typing import Annotated, Any
 
@@ -14,8 +15,8 @@ from datastore.actions.parameters import (
     Integer,
     Natural,
     Parameters,
-    RequiredText,
     Text,
+    Typed,
     invalid,
     split_list,
 )
@@ -154,7 +155,7 @@ async def package_search(call: Call, parameters: PackageSearch) -> dict[str, Any
     )
     services = call.services
     found = await search(services.database.owner, call.actor, asked, services.facet_values, call.settings.read_timeout)
-    datasets = [show_dataset(dataset, call.site_url) for dataset in found.datasets]
+    datasets = [show_dataset(dataset, call.site_url, actor=call.actor) for dataset in found.datasets]
     result: dict[str, Any] = {
         "count": found.count,
         "sort": found.sort,
@@ -179,8 +180,12 @@ def _weights(text: str | None) -> Weights:
 
 def _box(parameters: PackageSearch) -> tuple[float, float, float, float] | None:
     given = parameters.ext_bbox
-    if given is None and isinstance(parameters.extras, dict):
-        given = parameters.extras.get("ext_bbox")
+    extras = parameters.extras
+    if isinstance(extras, str):
+        with suppress(msgspec.DecodeError, RecursionError):
+            extras = msgspec.json.decode(extras)
+    if given is None and isinstance(extras, dict):
+        given = extras.get("ext_bbox")
     if given in (None, ""):
         return None
     parts = given.split(",") if isinstance(given, str) else given
@@ -200,7 +205,7 @@ def _bad_box() -> SearchQueryError:
 class PackageAutocomplete(Parameters):
     """What has been typed so far."""
 
-    q: RequiredText = Field(description="Part of a name or title.")
+    q: Typed = Field(description="Part of a name or title; nothing begins with nothing.")
     limit: Natural = Field(10, description="How many datasets, at most 100.")
 
 
@@ -208,4 +213,6 @@ class PackageAutocomplete(Parameters):
 async def package_autocomplete(call: Call, parameters: PackageAutocomplete) -> list[dict[str, Any]]:
     """Datasets whose name or title has the text in it, among those that the caller may see."""
     limit = 10 if parameters.limit is None else min(parameters.limit, 100)
+    if not parameters.q:
+        return []
     return await complete_datasets(call.services.database.owner, call.actor, parameters.q, limit)

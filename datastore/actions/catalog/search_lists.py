@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, invalid
+from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, Typed, invalid
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.resource_rows import show_resource
 from datastore.catalog.datasets.rows import show_dataset
@@ -133,7 +133,7 @@ async def resource_search(call: Call, parameters: ResourceSearch) -> dict[str, A
 class FormatAutocomplete(Parameters):
     """What has been typed so far."""
 
-    q: RequiredText = Field(description="Part of a format.")
+    q: Typed = Field(description="Part of a format; no format has a blank one.")
     limit: Natural = Field(5, description="How many formats at most.")
 
 
@@ -141,4 +141,6 @@ class FormatAutocomplete(Parameters):
 async def format_autocomplete(call: Call, parameters: FormatAutocomplete) -> list[str]:
     """Formats of public resources that have the text in them, in lower case, the most frequent first."""
     limit = 5 if parameters.limit is None else parameters.limit
+    if not parameters.q:
+        return []
     return await complete_formats(call.services.database.owner, parameters.q, limit)

@@ -94,7 +94,7 @@ async def package_collaborator_list(call: Call, parameters: PackageCollaboratorL
     pool = call.services.database.owner
     dataset = await load_dataset(pool, parameters.id)
     if not may_manage_collaborators(call.actor, dataset.access, call.settings):
-        raise refusal(call.actor, "package_collaborator_list", f"dataset {dataset.id}")
+        raise refusal(call.actor, "package_collaborator_list", f"dataset {parameters.id}")
     return await list_collaborators(pool, dataset_id=dataset.id, capacity=parameters.capacity or None)
 
 
@@ -120,7 +120,7 @@ async def _find(tx: Transaction, call: Call, parameters: _Collaborator, action_n
     """The ids of the locked dataset, whose collaborators the actor manages, and of the user."""
     access = await lock_access(tx, parameters.id)
     if not may_manage_collaborators(call.actor, access, call.settings):
-        raise refusal(call.actor, action_name, f"dataset {access.id}")
+        raise refusal(call.actor, action_name, f"dataset {parameters.id}")
     user = await find_user(tx.connection, parameters.user_id)
     if user is None or user.state == "deleted":
         raise NotFound("User")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from datastore.actions.catalog.fields import AnyText, Objects, Sent
-from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text
+from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Strings, Text, json_list
+
+Names = Annotated[Strings, BeforeValidator(json_list)]
+"""A list of names: also as JSON, or with commas between them."""
 
 
 class GroupFields(Sent):

@@ -68,7 +68,7 @@ async def delete(call: Call, id_or_name: str, is_organization: bool, action_name
     async def work(tx: Transaction) -> None:
         stored = await lock_group(tx, id_or_name, is_organization)
         if not may_delete_group(call.actor, stored.id, is_organization, call.settings):
-            raise refusal(call.actor, action_name, f"{stored.kind.lower()} {stored.id}")
+            raise refusal(call.actor, action_name, f"{stored.kind.lower()} {id_or_name}")
         await delete_group(tx, call.actor, call.settings, stored)
 
     await call.write(work)
@@ -91,7 +91,7 @@ async def readable(call: Call, id_or_name: str, is_organization: bool, action_na
     """One that the actor may see. Raises :class:`NotFound` and :class:`NotAuthorized`."""
     group = await find_group(call.services.database.owner, call.actor, id_or_name, is_organization)
     if not may_read_group(call.actor, group.state):
-        raise refusal(call.actor, action_name, f"{group.kind.lower()} {group.id}")
+        raise refusal(call.actor, action_name, f"{group.kind.lower()} {id_or_name}")
     return group
 
 
@@ -103,7 +103,7 @@ async def show(call: Call, parameters: ShownGroup, is_organization: bool, action
     if parameters.include_datasets:
         datasets = datasets_of_organization if is_organization else datasets_of_group
         found = await datasets(pool, call.actor, group.id, _SHOWN_DATASETS[is_organization])
-        shown["packages"] = [show_dataset(dataset, call.site_url) for dataset in found]
+        shown["packages"] = [show_dataset(dataset, call.site_url, actor=call.actor) for dataset in found]
     return shown
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from pydantic import Field
 
 from datastore.accounts.permissions import has_permission, require_login
-from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Strings
+from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText
 from datastore.actions.people import group_work
 from datastore.actions.people.fields import (
     ChangedGroup,
     GroupKey,
     ListedGroups,
+    Names,
     NewGroup,
     ShownGroup,
     SuggestedGroups,
@@ -49,7 +50,7 @@ class GroupShow(ShownGroup):
 class GroupList(ListedGroups):
     """Which groups, and how much of each."""
 
-    groups: Strings = Field(None, description="Only these names.")
+    groups: Names = Field(None, description="Only these names.")
 
 
 class GroupAutocomplete(SuggestedGroups):
@@ -134,4 +135,4 @@ async def group_package_show(call: Call, parameters: GroupPackageShow) -> list[d
     group = await group_work.readable(call, parameters.id, False, "group_package_show")
     limit = min(MAX_NAMES if parameters.limit is None else parameters.limit, MAX_NAMES)
     found = await datasets_of_group(call.services.database.owner, call.actor, group.id, limit)
-    return [show_dataset(dataset, call.site_url) for dataset in found]
+    return [show_dataset(dataset, call.site_url, actor=call.actor) for dataset in found]

@@ -131,7 +131,7 @@ async def member_list(call: Call, parameters: MemberList) -> list[list[str]]:
     pool = call.services.database.owner
     group = await _find_either(call, parameters.id)
     if not may_read_group(call.actor, group.state):
-        raise refusal(call.actor, "member_list", f"{group.kind.lower()} {group.id}")
+        raise refusal(call.actor, "member_list", f"{group.kind.lower()} {parameters.id}")
     types: tuple[str, ...] = (_type(parameters.object_type),) if parameters.object_type else TYPES
     if not may_see_users(call.actor, call.settings):
         types = tuple(each for each in types if each != "user")

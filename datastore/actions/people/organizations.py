@@ -9,12 +9,13 @@ from pydantic import Field
 from datastore.accounts.actors import actor_of_user
 from datastore.accounts.permissions import ADMIN, has_permission, may_see_users, refusal
 from datastore.accounts.users import find_user
-from datastore.actions.parameters import Boolean, Parameters, Strings, Text
+from datastore.actions.parameters import Boolean, Parameters, Text
 from datastore.actions.people import group_work
 from datastore.actions.people.fields import (
     ChangedGroup,
     GroupKey,
     ListedGroups,
+    Names,
     NewGroup,
     ShownGroup,
     SuggestedGroups,
@@ -50,7 +51,7 @@ class OrganizationShow(ShownGroup):
 class OrganizationList(ListedGroups):
     """Which organizations, and how much of each."""
 
-    organizations: Strings = Field(None, description="Only these names.")
+    organizations: Names = Field(None, description="Only these names.")
 
 
 class OrganizationAutocomplete(SuggestedGroups):

@@ -29,7 +29,7 @@ from datastore.accounts.users import (
     suggest_users,
 )
 from datastore.actions.catalog.fields import AnyText, Object, Sent
-from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, one_of
+from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, Typed, one_of
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.lists import datasets_of_creator
 from datastore.catalog.datasets.rows import show_dataset
@@ -115,7 +115,7 @@ class UserList(Parameters):
 class UserAutocomplete(Parameters):
     """What was typed so far."""
 
-    q: RequiredText = Field(description="Text that the login name or full name contains.")
+    q: Typed = Field(description="Text that the login name or full name contains; a blank one finds nobody.")
     limit: Natural = Field(20, description="How many at most.")
     ignore_self: Boolean = Field(False, description="Leave yourself out.")
 
@@ -198,7 +198,7 @@ async def user_show(call: Call, parameters: UserShow) -> dict[str, Any]:
         shown["num_followers"] = await count_followers(pool, user.id)
     if parameters.include_datasets:
         datasets = await datasets_of_creator(pool, actor, user.id, _SHOWN_DATASETS)
-        shown["datasets"] = [show_dataset(dataset, call.site_url) for dataset in datasets]
+        shown["datasets"] = [show_dataset(dataset, call.site_url, actor=call.actor) for dataset in datasets]
     return shown
 
 
@@ -230,6 +230,8 @@ async def user_autocomplete(call: Call, parameters: UserAutocomplete) -> list[di
     """The active users whose login name or full name has the text."""
     if not may_see_users(call.actor, call.settings):
         raise refusal(call.actor, "user_autocomplete", "this site")
+    if not parameters.q:
+        return []
     return await suggest_users(
         call.services.database.owner,
         call.settings.site_id,
@@ -239,7 +241,7 @@ async def user_autocomplete(call: Call, parameters: UserAutocomplete) -> list[di
     )
 
 
-@action(GetSiteUser)
+@action(GetSiteUser, get=True)
 async def get_site_user(call: Call, _parameters: GetSiteUser) -> dict[str, Any]:
     """The hidden user for internal jobs, who is made when first asked for. Sysadmins only."""
     require_login(call.actor, "get_site_user")

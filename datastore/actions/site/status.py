@@ -10,10 +10,14 @@ import datastore
 from datastore.actions import registry
 from datastore.actions.parameters import Parameters, RequiredText
 from datastore.actions.registry import Call, action
+from datastore.catalog.views.types import VIEW_TYPES
 from datastore.errors import NotFound
 
 COMPATIBLE_VERSION = "2.11.0"
 """The version that ``status_show`` reports: clients choose by it what they send."""
+
+EXTENSIONS = sorted({"activity", "datastore", "expire_api_token", *VIEW_TYPES})
+"""What clients ask for by the names of plugins: all that is built in."""
 
 
 class SiteRead(Parameters):
@@ -41,16 +45,17 @@ async def status_show(call: Call, _parameters: StatusShow) -> dict[str, Any]:
     """The site's title, description and address, and the versions of its API and of the program."""
     settings = call.settings
     options = await call.services.options.all()
-    return {
+    shown: dict[str, Any] = {
         "site_title": options["ckan.site_title"],
         "site_description": options["ckan.site_description"],
         "site_url": call.site_url,
         "error_emails_to": settings.error_emails_to,
         "locale_default": settings.locale_default,
-        "extensions": ["datastore"],
-        "ckan_version": COMPATIBLE_VERSION,
-        "datastore_version": datastore.__version__,
+        "extensions": EXTENSIONS,
     }
+    if call.actor.sysadmin or not settings.hide_version:
+        shown |= {"ckan_version": COMPATIBLE_VERSION, "datastore_version": datastore.__version__}
+    return shown
 
 
 @action(HelpShow, get=True)

@@ -111,7 +111,7 @@ async def update_dataset(
     Raises :class:`NotFound`, :class:`NotAuthorized` and :class:`ValidationError`.
     """
     access = await lock_access(tx, id_or_name)
-    require_update(actor, access, settings, operation, f"dataset {access.id}")
+    require_update(actor, access, settings, operation, f"dataset {id_or_name}")
     stored = await load_dataset(tx.connection, access.id)
     problems = Problems()
     now = dates.now()

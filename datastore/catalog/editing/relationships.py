@@ -177,8 +177,8 @@ async def _locked(
     accesses = {access.id: access for access in await lock_accesses(tx, ids)}
     if len(accesses) < 2:
         raise NotFound("Dataset")
+    for id, key in zip(ids, keys, strict=True):
+        require_update(actor, accesses[id], tx.settings, operation, f"dataset {key}")
     subject, object = (accesses[id] for id in ids)
-    for access in (subject, object):
-        require_update(actor, access, tx.settings, operation, f"dataset {access.id}")
     names = (subject.name, object.name)
     return (subject, object, type, names) if type in _FORWARD else (object, subject, _REVERSE[type], names)

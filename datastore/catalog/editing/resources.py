@@ -76,7 +76,7 @@ async def create_resource(
     dataset_key = problems.check("package_id", required_text, data.get("package_id"), "")
     problems.raise_if_any()
     access = await lock_access(tx, dataset_key)
-    require_update(actor, access, settings, "resource_create", f"dataset {access.id}")
+    require_update(actor, access, settings, "resource_create", f"dataset {dataset_key}")
     now = dates.now()
     resource = new_resource(problems, data, access.id, 0, now)
     count, exists = await tx.connection.fetchrow(_PLACE, access.id, resource.id)
@@ -143,7 +143,7 @@ async def reorder_resources(
     Raises :class:`NotFound`, :class:`NotAuthorized`, and :class:`ValidationError` ``order``.
     """
     access = await lock_access(tx, id_or_name)
-    require_update(actor, access, settings, "package_resource_reorder", f"dataset {access.id}")
+    require_update(actor, access, settings, "package_resource_reorder", f"dataset {id_or_name}")
     before = [row["id"] for row in await tx.connection.fetch(_IN_ORDER, access.id)]
     after = reordered(before, first, "resource")
     if after != before:

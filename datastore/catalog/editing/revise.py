@@ -48,7 +48,7 @@ async def revise_dataset(
     do not match.
     """
     access = await lock_access(tx, revision.key)
-    require_update(actor, access, settings, _OPERATION, f"dataset {access.id}")
+    require_update(actor, access, settings, _OPERATION, f"dataset {revision.key}")
     document = show_dataset(await load_dataset(tx.connection, access.id), site_url, actor=actor)
     different = mismatches(document, revision.match)
     for path, wanted in revision.match_at.items():

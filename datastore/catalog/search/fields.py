@@ -14,8 +14,31 @@ PARTS = {"title_ngram": "title", "name_ngram": "name"}
 FACETS = ("organization", "groups", "tags", "res_format", "license_id")
 """The fields whose values are kept as codes, numbered from 1 as in ``datastore.search_write``."""
 
+RELATIONSHIPS = (
+    "depends_on",
+    "dependency_of",
+    "derives_from",
+    "has_derivation",
+    "links_to",
+    "linked_from",
+    "child_of",
+    "parent_of",
+)
+"""Fields with the names of public datasets to which a dataset is related."""
+
 _TEXT = frozenset(
-    {"title", "notes", "author", "maintainer", "res_name", "res_description", "urls", "columns", ALL_TEXT}
+    {
+        "title",
+        "notes",
+        "author",
+        "maintainer",
+        "res_name",
+        "res_description",
+        "urls",
+        "columns",
+        ALL_TEXT,
+        *RELATIONSHIPS,
+    }
 )
 _LISTS = frozenset(
     {
@@ -30,6 +53,7 @@ _LISTS = frozenset(
         "urls",
         "columns",
         ALL_TEXT,
+        *RELATIONSHIPS,
     }
 )
 _NUMBERS = frozenset({"num_resources", "num_tags", "views_total", "views_recent"})

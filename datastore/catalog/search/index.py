@@ -24,6 +24,9 @@ _KEEP_LICENSES = """
     WHEN NOT MATCHED THEN INSERT VALUES (license.id, license.title, license.url, license.is_open)
 """
 
+# MERGE itself can do this from PostgreSQL 17 on.
+_FORGET_LICENSES = "DELETE FROM datastore.search_licenses WHERE id <> ALL ($1::text[])"
+
 
 async def index_datasets(tx: Transaction, ids: Sequence[str]) -> None:
     """Rewrite what is searched of these datasets. Whoever changes them need not call this: triggers do."""
@@ -51,11 +54,13 @@ async def reindex(database: Database, report: Callable[[int], None] = lambda _do
 
 
 async def keep_licenses(database: Database) -> None:
-    """Bring the titles of the licences to where the search finds them; datasets are indexed anew if one has changed."""
+    """Bring the titles of the licences to where the search finds them; datasets are indexed anew if one has changed, or
+    is a licence no longer."""
     known = licenses.LICENSES.values()
 
     async def work(tx: Transaction) -> None:
         await tx.connection.execute("SELECT pg_advisory_xact_lock(hashtext('datastore search licenses'))")
+        await tx.connection.execute(_FORGET_LICENSES, [license.id for license in known])
         await tx.connection.execute(
             _KEEP_LICENSES,
             [license.id for license in known],

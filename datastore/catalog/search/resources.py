@@ -97,6 +97,8 @@ async def _column(pool: asyncpg.Pool, name: str, arguments: Arguments, parameter
     """The field as text, in SQL. Raises :class:`ValidationError` if there is none of that name."""
     if name in _COLUMNS:
         return f"resource.{name}::text"
+    if name == "package_id":
+        return "resource.dataset_id"
     known = is_storable(name) and await pool.fetchval(_IS_EXTRA, name)
     if not known:
         raise ValidationError({parameter: f'Field "{name}" not recognised in resource_search.'})

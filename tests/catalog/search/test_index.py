@@ -261,3 +261,45 @@ async def test_titles_of_licences(world: World, services: Services, monkeypatch:
     await keep_licenses(services.database)
     assert await world.titles("zanzibar") == ["Licensed"]
     assert await world.titles("isopen:true") == ["Licensed"]
+
+
+async def test_a_licence_that_is_one_no_longer(
+    world: World, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = unique("licence")
+    await world.add("Licensed", license_id=id)
+    with monkeypatch.context() as listed:
+        known = {**licenses.LICENSES, id: licenses.License(id, "Zanzibar Public", od_conformance="approved")}
+        listed.setattr(licenses, "LICENSES", known)
+        await keep_licenses(services.database)
+        assert await world.titles("zanzibar") == ["Licensed"]
+    await keep_licenses(services.database)
+    assert await world.titles("zanzibar") == []
+    assert await world.titles("isopen:true") == []
+    assert await world.titles(f'license:"{id}"') == ["Licensed"]
+
+
+async def test_relationships_are_found_by_the_names_of_public_datasets(world: World) -> None:
+    first = await world.add("First", name=(name := unique("first")), extras=[{"key": "links_to", "value": "elsewhere"}])
+    second = await world.add("Second", name=(other := unique("second")))
+    relationship = {"subject": first["id"], "object": second["id"], "type": "child_of"}
+    await world.call("package_relationship_create", **relationship)
+    assert await world.titles(f"child_of:{other}") == ["First"]
+    assert await world.titles(f"parent_of:{name}") == ["Second"]
+    assert await world.titles(f"parent_of:{other}") == []
+    assert await world.titles("child_of:*") == ["First"]
+    assert await world.titles("links_to:*") == []
+    assert await world.titles("extras_links_to:elsewhere") == ["First"]
+    assert (await world.search(fl="child_of", q="title:first"))["results"] == [{"child_of": [other]}]
+
+    await world.call("package_patch", id=second["id"], private=True)
+    assert await world.titles("child_of:*", include_private=True) == []
+    assert await world.titles(f"parent_of:{name}", include_private=True) == ["Second"]
+    await world.call("package_patch", id=second["id"], private=False, name=(renamed := unique("renamed")))
+    assert await world.titles(f"child_of:{other}") == []
+    assert await world.titles(f"child_of:{renamed}") == ["First"]
+    await world.call("package_relationship_delete", **relationship)
+    assert await world.titles("child_of:*") == []
+    await world.call("package_relationship_create", **relationship)
+    await world.call("dataset_purge", id=second["id"])
+    assert await world.titles("child_of:*") == []

@@ -62,7 +62,7 @@ async def test_unused_tags_are_not_listed(world: World) -> None:
 
 async def test_resource_search(world: World) -> None:
     mark = letters("r")
-    await world.add(
+    dataset = await world.add(
         "With resources",
         resources=[
             {
@@ -88,6 +88,7 @@ async def test_resource_search(world: World) -> None:
     assert await names(f"name:{mark}", "hash:bc1") == []
     assert await names(f"name:{mark}", "size:7") == ["Zeta"]
     assert await names(f"{mark}:own KEY 100%") == ["alpha"]
+    assert await names(f"package_id:{dataset['id']}", "format:csv") == ["Zeta"]
     assert await names(f"{mark}:100_") == []
     assert await names(f"name:{mark}", order_by="name") == ["Zeta", "alpha"]
     assert await names(f"name:{mark}", order_by="format") == ["Zeta", "alpha"]
@@ -113,6 +114,7 @@ async def test_formats(world: World) -> None:
     call = world.call
     assert await call("format_autocomplete", q=mark.lower()) == [f"{mark}1".lower(), f"{mark}0".lower()]
     assert await call("format_autocomplete", q=mark, limit=1) == [f"{mark}1".lower()]
+    assert await call("format_autocomplete", q=" ") == []
     assert await errors_of(call("format_autocomplete")) == {"q": ["Missing value"]}
 
 
@@ -129,4 +131,5 @@ async def test_package_autocomplete(world: World) -> None:
     assert found[1]["match_displayed"] == f"x-{mark}"
     assert len(await world.call("package_autocomplete", q=mark, limit=1)) == 1
     assert await world.call("package_autocomplete", q=f"{mark}%") == []
+    assert await world.call("package_autocomplete", q="") == []
     assert await errors_of(world.call("package_autocomplete")) == {"q": ["Missing value"]}
