@@ -20,7 +20,7 @@ from datastore.api.decode import decode, decode_query, is_upload
 from datastore.api.download import Download
 from datastore.api.exchange import JSON_TYPE, Exchange, Header, exchange_of, respond, site_url
 from datastore.api.identity import identify
-from datastore.errors import BadRequest
+from datastore.errors import BadRequest, StructureError
 from datastore.settings import Settings
 
 METHODS: Header = (b"allow", b"GET, HEAD, OPTIONS, POST")
@@ -85,6 +85,10 @@ async def _post(
         parameters = registry.accept(action, call, decoded.parameters)
         exchange.timings["parse"] = perf_counter() - started
         body = await _run(action, call, parameters)
+    except StructureError as error:
+        if error.data is None:
+            error.data = decoded.parameters
+        raise
     finally:
         await decoded.close()
     return body if isinstance(body, File) else (200, [JSON_TYPE, UNCACHED], body)

@@ -120,7 +120,7 @@ async def test_a_view_and_its_life(call: ActionCall, resource: str) -> None:
     ("fields", "errors"),
     [
         ({}, {"view_type": ["Missing value"], "title": ["Missing value"]}),
-        ({"view_type": "pie", "title": "t"}, {"view_type": ["No plugin found for view_type pie"]}),
+        ({"view_type": "pie", "title": "t"}, {"view_type": "No plugin found for view_type pie"}),
         ({"view_type": {"a": 1}, "title": "t"}, {"view_type": ["Must be a text value"]}),
         ({"view_type": "text_view", "title": " "}, {"title": ["Missing value"]}),
         ({"view_type": "text_view", "title": "t", "size": 1}, {"size": ["The input field size was not expected."]}),
@@ -161,6 +161,7 @@ async def test_a_wrong_order_is_refused(call: ActionCall, resource: str) -> None
     }
     unknown = {"order": ["There is no view nope here"]}
     assert await errors_of(call("resource_view_reorder", id=resource, order=["nope"])) == unknown
+    assert await errors_of(call("resource_view_reorder", id=resource)) == {"order": ["Missing value"]}
 
 
 async def test_who_may_see_and_write(

@@ -23,7 +23,7 @@ from datastore.catalog.editing.resources import plan_resources, replace_resource
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
-from datastore.validation import Problems, name, objects, uuid4
+from datastore.validation import Problems, is_sent, name, objects, uuid4
 
 NAME_TAKEN = "That URL is already in use."
 ID_TAKEN = "Dataset id already exists"
@@ -128,11 +128,13 @@ async def update_dataset(
     if not merge or "tags" in data or "tag_string" in data:
         tags = await check_tags(tx, problems, data)
     resources = stored.resources
-    if "resources" in data:
+    if is_sent(data.get("resources")):
         wanted = objects("resources", data["resources"])
         resources = plan_resources(problems, stored.id, stored.resources, wanted, now)
     old_groups = tuple(group.id for group in stored.groups)
-    groups = await resolve_groups(tx, problems, actor, data, old_groups) if "groups" in data else old_groups
+    groups = old_groups
+    if is_sent(data.get("groups")):
+        groups = await resolve_groups(tx, problems, actor, data, old_groups)
     if dataset.name != stored.name:
         await _claim_name(tx, problems, dataset)
     problems.raise_if_any()

@@ -17,7 +17,7 @@ from datastore.catalog.datasets.resource_rows import decode_row, find_resource
 from datastore.catalog.datasets.rows import lock_access
 from datastore.catalog.order import reordered
 from datastore.catalog.views.types import VIEW_TYPES, check_config
-from datastore.errors import NotFound
+from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import Problems, is_storable, required_text, text
 
@@ -187,7 +187,7 @@ def _checked(data: Mapping[str, Any], stored: View) -> View:
     name = problems.check("view_type", required_text, given, "")
     type = VIEW_TYPES.get(name)
     if name and type is None:
-        problems.add("view_type", f"No plugin found for view_type {name}")
+        raise ValidationError({"view_type": f"No plugin found for view_type {name}"})  # a text, not a list, in the API
     title = problems.check("title", required_text, data.get("title", stored.title), "")
     description = problems.check("description", text, data.get("description"), None)
     config = {}
