@@ -81,3 +81,6 @@ class ResourceFields(Sent):
         None,
         description="Empty for a link, `upload` for a file kept here, `datastore` for a table without a source file.",
     )
+    resource_views: Objects = Field(
+        None, description="At creation: the views that a dump shows, instead of the default ones; later without effect."
+    )

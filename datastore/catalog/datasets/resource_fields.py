@@ -55,6 +55,7 @@ _IGNORED = frozenset(
         "tracking_summary",
         "upload",
         "clear_upload",
+        "resource_views",
         "__extras",
     }
 )

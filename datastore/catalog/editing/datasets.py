@@ -20,6 +20,7 @@ from datastore.catalog.datasets.tags import check_tags, key_of, set_tags
 from datastore.catalog.editing.finish import Written, finish
 from datastore.catalog.editing.relationships import restore_relationships
 from datastore.catalog.editing.resources import plan_resources, replace_resources
+from datastore.catalog.views.restore import restore_views
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
@@ -80,7 +81,8 @@ async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data
         dataset = msgspec.structs.replace(dataset, title=dataset.name)
     _check_privacy(problems, dataset)
     tags = await check_tags(tx, problems, data)
-    resources = plan_resources(problems, dataset.id, (), objects("resources", data.get("resources")), now)
+    wanted = objects("resources", data.get("resources"))
+    resources = plan_resources(problems, dataset.id, (), wanted, now)
     groups = await resolve_groups(tx, problems, actor, data, ())
     await _claim_name(tx, problems, dataset)
     problems.raise_if_any()
@@ -91,6 +93,8 @@ async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data
     if groups:
         await set_groups(tx, dataset.id, groups)
     await replace_resources(tx, dataset.id, (), resources, now)
+    sent_views = ((new.id, item.get("resource_views")) for new, item in zip(resources, wanted, strict=True))
+    await restore_views(tx, dict(sent_views))
     await restore_relationships(tx, actor, dataset.access, data)
     await finish(tx, [Written(None, dataset.access)])
     return await load_dataset(tx.connection, dataset.id)
