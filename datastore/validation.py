@@ -18,7 +18,7 @@ import orjson
 from datastore.errors import StructureError, ValidationError
 
 MISSING = "Missing value"
-MAX_TEXT = 1_000_000
+MAX_TEXT = 2**22
 """Longest text of one field, in characters."""
 MAX_EXPONENT = 1000
 """Larger JSON numbers would cost more to expand than a request may cost; double precision ends at 308."""
@@ -214,12 +214,23 @@ def _check_strings(value: Any) -> None:
 
 
 def objects(field: str, value: Any) -> list[Mapping[str, Any]]:
-    """A list of objects; None and blank text are the empty list.
+    """A list of objects, or JSON text of one, as forms send it; None and blank text are the empty list.
 
     Raises :class:`StructureError` for anything else (catalog-api.md §A4).
     """
-    if value is None or value == "":
+    if not is_sent(value):
         return []
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            value = None
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise StructureError(f"{field} must be a list of objects")
     return value
+
+
+def is_sent(value: Any) -> bool:
+    """Whether a parameter says anything. What would empty a list, or make something public, must not be null or blank:
+    clients send those for what they know nothing of."""
+    return value is not None and value != ""

@@ -168,7 +168,9 @@ BEGIN
         WHERE resource.dataset_id = ANY (ids) AND resource.state = 'active'
     ),
     extra AS (
-        SELECT dataset.id AS dataset_id, regexp_replace(pair.key, '[^A-Za-z0-9_-]', '', 'g') AS key, pair.value
+        -- Cut, since a lexeme has room for 2046 bytes.
+        SELECT dataset.id AS dataset_id, left(regexp_replace(pair.key, '[^A-Za-z0-9_-]', '', 'g'), 500) AS key,
+               pair.value
         FROM dataset, jsonb_each_text(dataset.extras) AS pair
         WHERE pair.value <> ''
     ),

@@ -152,6 +152,14 @@ def test_lists_of_objects_only(value: Any) -> None:
         objects("tags", value)
 
 
+def test_lists_of_objects_may_be_json_text() -> None:
+    assert objects("tags", '[{"name": "a"}, {}]') == [{"name": "a"}, {}]
+    assert objects("tags", "") == objects("tags", None) == objects("tags", "[]") == []
+    for other in ('{"name": "a"}', '["a"]', "[", "null", "[" * 100_000):
+        with pytest.raises(StructureError, match="tags must be a list of objects"):
+            objects("tags", other)
+
+
 def test_problems_are_collected() -> None:
     problems = Problems()
     problems.raise_if_any()

@@ -67,7 +67,7 @@ def check_changes(
         if field in data:
             values[field] = problems.check(field, rule, data[field], None)
     values["image_url"] = problems.check("image_url", text, picture(data, stored.image_url), None)
-    if "activity_streams_email_notifications" in data:
+    if data.get("activity_streams_email_notifications") is not None:
         values["activity_streams_email_notifications"] = bool(data["activity_streams_email_notifications"])
     new_name = data.get("name")
     if new_name not in (None, "", stored.name, stored.id):
@@ -88,7 +88,7 @@ def check_changes(
 
 def _by_sysadmin(problems: Problems, stored: User, data: Mapping[str, Any], editor: Editor) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    if "sysadmin" in data:
+    if data.get("sysadmin") is not None:
         values["sysadmin"] = bool(data["sysadmin"])
         if stored.id == editor.id and not values["sysadmin"]:
             problems.add("sysadmin", "Nobody can take this right from themselves.")

@@ -13,8 +13,9 @@ from datastore.accounts.passwords import verify_password
 from datastore.actions.services import Services
 from datastore.errors import NotAuthorized, NotFound, ValidationError
 from datastore.settings import Settings
+from datastore.validation import MAX_TEXT
 from tests.accounts.people import caller, person, person_with_token, site_with, token_for
-from tests.catalog.samples import ActionCall, errors_of, unique
+from tests.catalog.samples import TOO_LONG, ActionCall, errors_of, unique
 
 # "long enough", hashed by passlib's pbkdf2_sha512 with 25,000 rounds.
 OLD_HASH = (
@@ -125,7 +126,7 @@ async def test_passwords_of_another_portal_are_brought_along(call: ActionCall, s
     [
         ({"email": "nonsense"}, {"email": ["Email nonsense is not a valid format"]}),
         ({"password": "short"}, {"password": ["Your password must be 8 characters or longer"]}),
-        ({"fullname": "x" * 1_000_001}, {"fullname": ["Text must be a maximum of 1000000 characters long"]}),
+        ({"fullname": "x" * (MAX_TEXT + 1)}, {"fullname": [TOO_LONG]}),
         ({"about": "a\0"}, {"about": ["Text must not contain NUL characters or lone surrogates"]}),
         ({"name": "A B"}, {"name": ["Must be purely lowercase alphanumeric (ascii) characters and these symbols: -_"]}),
         ({"state": "asleep"}, {"state": ["Value must be one of ['active', 'pending', 'deleted']"]}),

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from datastore.errors import ValidationError
+from datastore.validation import MAX_TEXT
 
+TOO_LONG = f"Text must be a maximum of {MAX_TEXT} characters long"
 ActionCall = Callable[..., Awaitable[Any]]
 
 

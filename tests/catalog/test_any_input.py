@@ -132,7 +132,7 @@ async def test_package_revise(
 
 
 async def test_large_and_odd_texts_come_back(call: ActionCall, organization: str) -> None:
-    notes = ("<script>alert(1)</script> \x01\x1f\u202e — ß 😀 " * 30_000)[:1_000_000]
+    notes = ("<script>alert(1)</script> \x01\x1f\u202e — ß 😀 " * 30_000)[: 2**20]
     tags = [{"name": f"tag {number:05}"} for number in range(10_000)]
     deep: Any = "bottom"
     for _ in range(60):
@@ -166,3 +166,20 @@ async def test_a_thousand_resources(call: ActionCall, organization: str) -> None
     assert [item["position"] for item in turned["resources"]] == list(range(500))
     views = await call("resource_view_list", id=turned["resources"][-1]["id"])
     assert [view["view_type"] for view in views] == ["image_view"]
+
+
+@pytest.mark.parametrize("size", [1990, 2046, 2**20])
+async def test_every_text_may_be_long(call: ActionCall, organization: str, size: int) -> None:
+    """Also where the search would keep a word of it: those have room for 2046 bytes."""
+    word, words = "x" * size, "é b " * (size // 4)
+    fields = {"title": words, "notes": word, "url": word, "author": words, "license_id": word}
+    extras = [{"key": "k" * size, "value": words}, {"key": "é", "value": word}]
+    item = {"name": words, "description": word, "url": f"http://h/{word}", "format": word, "hash": word, word: words}
+    data = {"name": unique(), "owner_org": organization, **fields, "extras": extras, "resources": [item]}
+    created = await call("package_create", **data)
+    assert {field: created[field] for field in fields} == fields
+    assert (created["extras"], created["resources"][0]) == (extras, {**created["resources"][0], **item})
+    resource = created["resources"][0]["id"]
+    view = await call("resource_view_create", resource_id=resource, view_type="text_view", title=words)
+    group = await call("group_create", name=unique(), title=words, description=word)
+    assert (view["title"], group["title"], group["description"]) == (words, words, word)

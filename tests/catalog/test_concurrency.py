@@ -4,9 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from typing import Any
 
 from datastore.errors import ValidationError
 from tests.catalog.samples import ActionCall, unique
+
+
+async def one_succeeds(calls: list[Any], errors: dict[str, Any]) -> None:
+    """Of these calls at once one gives an object, and the others are told why not."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [result for result in results if not isinstance(result, dict)]
+    assert len(refused) == len(calls) - 1
+    for error in refused:
+        assert isinstance(error, ValidationError)
+        assert error.fields == errors
+
+
+async def test_what_only_one_may_have(call: ActionCall, organization: str) -> None:
+    id = str(uuid.uuid4())
+    same = [call("package_create", id=id, name=unique(), owner_org=organization) for _ in range(6)]
+    await one_succeeds(same, {"id": ["Dataset id already exists"]})
+    name = unique()
+    kinds = [call(f"{kind}_create", name=name) for kind in ("organization", "group") * 3]
+    await one_succeeds(kinds, {"name": ["Group name already exists in database"]})
+    id = str(uuid.uuid4())
+    await one_succeeds(
+        [call("group_create", id=id, name=unique()) for _ in range(4)], {"id": ["Group id already exists"]}
+    )
+    vocabulary = await call("vocabulary_create", name=unique())
+    tags = [call("tag_create", name="jazz", vocabulary_id=vocabulary["id"]) for _ in range(6)]
+    await one_succeeds(tags, {"name": [f"Tag jazz already belongs to vocabulary {vocabulary['name']}"]})
+    datasets = [await call("package_create", name=unique(), owner_org=organization) for _ in range(4)]
+    name = unique()
+    renamed = [call("package_patch", id=dataset["id"], name=name) for dataset in datasets]
+    await one_succeeds(renamed, {"name": ["That URL is already in use."]})
+    groups = [await call("group_create", name=unique()) for _ in range(4)]
+    renamed = [call("group_patch", id=group["id"], name=name) for group in groups]
+    await one_succeeds(renamed, {"name": ["Group name already exists in database"]})
 
 
 async def test_of_many_creators_of_one_name_one_succeeds(call: ActionCall, organization: str) -> None:

@@ -53,6 +53,7 @@ async def test_resources_in_another_order(call: ActionCall, services: Services, 
     assert await call("package_show", id=dataset["id"]) == after
     for order, message in (([first, first], "Duplicate ids"), (["x"], "There is no resource x here")):
         assert await errors_of(call("package_resource_reorder", id=dataset["id"], order=order)) == {"order": [message]}
+    assert await errors_of(call("package_resource_reorder", id=dataset["id"])) == {"order": ["Missing value"]}
     for actor in (ANONYMOUS, await person(services, {organization: "member"})):
         with pytest.raises(NotAuthorized):
             await call("package_resource_reorder", actor=actor, id=dataset["id"], order=[first])
@@ -72,8 +73,10 @@ async def test_a_table_follows_its_dataset_to_another_owner(
     assert await tables_seen(call, here, alias) == set()
     assert await tables_seen(call, there, alias) == {resource}
     assert await tables_seen(call, ANONYMOUS, alias) == set()
-    errors = await errors_of(call("package_owner_org_update", id=dataset, organization_id="nope"))
-    assert errors == {"owner_org": ["Organization does not exist"]}
+    with pytest.raises(NotFound, match=r"Organization was not found\."):
+        await call("package_owner_org_update", id=dataset, organization_id="nope")
+    errors = await errors_of(call("package_owner_org_update", id=dataset))
+    assert errors == {"organization_id": ["Missing value"]}
     admin = await person(services, {organization: "admin", other: "admin"})
     for actor in (ANONYMOUS, admin):
         with pytest.raises(NotAuthorized):

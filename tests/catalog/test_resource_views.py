@@ -120,7 +120,7 @@ async def test_a_view_and_its_life(call: ActionCall, resource: str) -> None:
     ("fields", "errors"),
     [
         ({}, {"view_type": ["Missing value"], "title": ["Missing value"]}),
-        ({"view_type": "pie", "title": "t"}, {"view_type": ["No plugin found for view_type pie"]}),
+        ({"view_type": "pie", "title": "t"}, {"view_type": "No plugin found for view_type pie"}),
         ({"view_type": {"a": 1}, "title": "t"}, {"view_type": ["Must be a text value"]}),
         ({"view_type": "text_view", "title": " "}, {"title": ["Missing value"]}),
         ({"view_type": "text_view", "title": "t", "size": 1}, {"size": ["The input field size was not expected."]}),
@@ -161,6 +161,7 @@ async def test_a_wrong_order_is_refused(call: ActionCall, resource: str) -> None
     }
     unknown = {"order": ["There is no view nope here"]}
     assert await errors_of(call("resource_view_reorder", id=resource, order=["nope"])) == unknown
+    assert await errors_of(call("resource_view_reorder", id=resource)) == {"order": ["Missing value"]}
 
 
 async def test_who_may_see_and_write(
@@ -211,3 +212,34 @@ async def test_views_made_at_once_all_arrive(call: ActionCall, resource: str) ->
     await asyncio.gather(*(call("resource_view_create", title=str(n), **fields) for n in range(6)))
     titles = [view["title"] for view in await call("resource_view_list", id=resource)]
     assert sorted(titles[1:]) == [str(n) for n in range(6)]
+
+
+async def test_views_of_a_dump_come_back(call: ActionCall, organization: str) -> None:
+    data = {"name": unique(), "owner_org": organization, "resources": [{"format": "png"}, {"format": "png"}, {}]}
+    made = await call("package_create", **data)
+    ids = [item["id"] for item in made["resources"]]
+    await call("resource_view_clear", view_types=[])
+    for title in ("first", "second"):
+        graph = {"view_type": "recline_graph_view", "graph_type": "bars", "filters": {"a": ["1"]}}
+        await call("resource_view_create", resource_id=ids[0], title=title, **graph)
+    before = [await call("resource_view_list", id=id) for id in ids]
+    for item, views in zip(made["resources"], before, strict=True):
+        item["resource_views"] = views
+    await call("dataset_purge", id=made["id"])
+    again = await call("package_create", **made)
+    assert "resource_views" not in again["resources"][0]
+    assert [await call("resource_view_list", id=id) for id in ids] == before
+    for kept in ([], None, [{"view_type": "text_view", "title": "x"}]):
+        again["resources"][0]["resource_views"] = kept
+        again = await call("package_update", **again)
+        await call("resource_update", **again["resources"][0], resource_views=kept)
+        assert await call("resource_view_list", id=ids[0]) == before[0]
+    # Somebody else has the ids, and some is no view at all.
+    odd = [*before[0], before[0][0], {"view_type": "none", "title": "x"}, {"view_type": "image_view"}, None, "x", {}]
+    copy = await call("resource_create", package_id=made["id"], format="png", resource_views=odd)
+    views = await call("resource_view_list", id=copy["id"])
+    assert [(view["title"], view["filters"]) for view in views] == [("first", {"a": ["1"]}), ("second", {"a": ["1"]})]
+    assert not {view["id"] for view in views} & {view["id"] for view in before[0]}
+    for text in ("x", {"a": 1}, None):
+        new = await call("resource_create", package_id=made["id"], format="png", resource_views=text)
+        assert await types_of(call, new["id"]) == ["image_view"]

@@ -46,9 +46,16 @@ async def test_the_mime_type_is_guessed_unless_it_is_given(call: ActionCall, dat
         ({}, None),
         ({"url": "http://x/a.CSV?b=c"}, "text/csv"),
         ({"url": "a.csv", "mimetype": None}, None),
+        ({"url": " a.csv "}, "text/csv"),
+        ({"url": "http://a.csv"}, None),
     ):
         data = {"url": "http://x", "package_id": dataset, **fields}
         assert (await call("resource_create", **data))["mimetype"] == mimetype
+
+
+async def test_the_format_is_guessed_from_the_address_as_it_was_sent(call: ActionCall, dataset: str) -> None:
+    for url, format in (("prices.csv", "CSV"), ("example.org/a.pdf#page=2", "PDF"), ("http://a.zip", ""), (7, "")):
+        assert (await call("resource_create", package_id=dataset, url=url))["format"] == format
 
 
 async def test_what_clients_may_not_set(call: ActionCall, dataset: str) -> None:

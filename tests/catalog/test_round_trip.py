@@ -77,7 +77,9 @@ def dataset(chance: random.Random, organization: str, groups: Sequence[str], tag
         "type": chance.choice(["dataset", "showcase"]),
         "tags": [{"name": f"tag {chance.randint(0, 50)}"} for _ in range(chance.randint(0, 5))]
         + chance.choices(tags, k=chance.randint(0, 2)),
-        "extras": [{"key": f"{word}{n}", "value": text(chance)} for n, word in enumerate(chance.sample(_WORDS, 3))],
+        "extras": [
+            {"key": f"{word}{n}", "value": text(chance) or ""} for n, word in enumerate(chance.sample(_WORDS, 3))
+        ],
         "groups": [{"id": group} for group in chance.sample(groups, chance.randint(0, len(groups)))],
         "resources": [resource(chance) for _ in range(chance.randint(0, 4))],
     }

@@ -129,6 +129,8 @@ async def test_translations(call: ActionCall, services: Services) -> None:
         "term_translation": missing,
         "lang_code": missing,
     }
+    assert await errors_of(call("term_translation_update_many")) == {"data": missing}
+    assert await errors_of(call("task_status_update_many", data="")) == {"data": missing}
     assert await errors_of(call("term_translation_update_many", data=[entry, {**entry, "lang_code": ""}])) == {
         "data": [{}, {"lang_code": missing}]
     }

@@ -22,7 +22,7 @@ from tests.e2e.test_ckanapi_catalog import command_line
 THINGS = ("users", "organizations", "groups", "datasets")
 _TOKEN = ("-a", ADMIN_TOKEN)
 _AS_ADMIN = ("include_private=true", *_TOKEN)
-EVERY_STATE = ("--include-private", "--include-drafts", "--include-deleted")
+_ALL_OF_DATASETS = ("--include-private", "--include-drafts", "--include-deleted", "--resource-views")
 
 
 @pytest.fixture
@@ -66,14 +66,18 @@ async def fill(site: Portal) -> None:
     made = []
     for _ in range(DATASETS):
         fields = dataset(chance, chance.choice(ids["organization"]), ids["group"], tags)
-        made.append((await do("package_create", **fields))["id"])
+        shown = await do("package_create", **fields)
+        made.append(shown["id"])
+        for item in shown["resources"][:2]:
+            graph = {"view_type": "recline_graph_view", "graph_type": "bars", "filters": {"jahr": ["1", "ä"]}}
+            await do("resource_view_create", resource_id=item["id"], title="Säulen", description="*so*", **graph)
     for subject, object in itertools.pairwise(made[:4]):
         await do("package_relationship_create", subject=subject, object=object, type="links_to", comment="so")
 
 
 async def dump(site: Portal, thing: str) -> list[dict[str, Any]]:
     """Everything of this kind, by the command line."""
-    options = EVERY_STATE if thing == "datasets" else ()
+    options = _ALL_OF_DATASETS if thing == "datasets" else ()
     text = await command_line("dump", thing, "--all", "-p", "3", *options, "-r", site.address, "-a", ADMIN_TOKEN)
     return [json.loads(line) for line in text.splitlines()]
 
@@ -117,6 +121,7 @@ async def test_everything_moves(portals: tuple[Portal, Portal]) -> None:
     for thing in THINGS:
         await load(other, thing, before[thing])
     after = {thing: await dump(other, thing) for thing in THINGS}
+    assert any(len(item.get("resource_views", ())) > 1 for record in after["datasets"] for item in record["resources"])
     for thing in THINGS:
         assert [comparable(other, thing, record) for record in after[thing]] == [
             comparable(one, thing, record) for record in before[thing]

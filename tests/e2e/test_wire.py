@@ -146,3 +146,21 @@ async def test_a_response_that_breaks_off_is_seen_as_broken(settings: Settings, 
         for coding in ("identity", "gzip"):
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get("/dump", headers={"Accept-Encoding": coding})
+
+
+async def test_lists_of_objects_in_forms_and_what_is_none(
+    client: httpx.AsyncClient, admin_headers: dict[str, str], dataset: str
+) -> None:
+    async def patch(tags: str) -> httpx.Response:
+        url = "/api/3/action/package_patch"
+        return await client.post(url, data={"id": dataset, "tags": tags}, headers=admin_headers)
+
+    shown = (await patch('[{"name": "by form"}]')).json()["result"]
+    assert [tag["name"] for tag in shown["tags"]] == ["by form"]
+    refused = await patch("by form")
+    assert refused.status_code == 400
+    assert refused.json()["error"] == {
+        "__type": "Integrity Error",
+        "message": "tags must be a list of objects",
+        "data": {"id": dataset, "tags": "by form"},
+    }

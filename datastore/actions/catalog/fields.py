@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from datastore.actions.parameters import Boolean, Parameters
+from datastore.actions.parameters import Flag, Parameters
 
 AnyText = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
 AnyNumber = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
@@ -44,7 +44,7 @@ class DatasetFields(Sent):
     license_id: AnyText = Field(None, description="Id of a licence; see license_list.")
     type: AnyText = Field(None, description="Kind of dataset, `dataset` by default; never changes.")
     state: AnyText = Field(None, description="`active`, `draft` or `deleted`.")
-    private: Boolean = Field(False, description="Only members of the owning organization see it.")
+    private: Flag = Field(None, description="Only members of the owning organization see it.")
     owner_org: AnyText = Field(None, description="Id or name of the organization that owns it.")
     tags: Objects = Field(None, description="List of `{name}`, and `vocabulary_id` for a tag of a vocabulary.")
     tag_string: AnyText = Field(None, description="Tags as one comma-separated text, besides `tags`.")
@@ -80,4 +80,7 @@ class ResourceFields(Sent):
     url_type: AnyText = Field(
         None,
         description="Empty for a link, `upload` for a file kept here, `datastore` for a table without a source file.",
+    )
+    resource_views: Objects = Field(
+        None, description="At creation: the views that a dump shows, instead of the default ones; later without effect."
     )

@@ -11,14 +11,15 @@ from datastore.actions.catalog.fields import AnyText
 from datastore.actions.parameters import Natural, Parameters, RequiredText, Strings
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.lists import MAX_DATASETS, current_datasets
+from datastore.catalog.datasets.owner import find_organization
 from datastore.catalog.datasets.rows import show_dataset
 from datastore.catalog.editing.bulk import update_many
 from datastore.catalog.editing.datasets import update_dataset
 from datastore.catalog.editing.purge import purge_dataset
 from datastore.catalog.editing.resources import reorder_resources
-from datastore.errors import ValidationError
+from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.validation import MISSING
+from datastore.validation import MISSING, Problems, is_sent
 
 
 class CurrentPackageList(Parameters):
@@ -71,10 +72,12 @@ async def current_package_list_with_resources(call: Call, parameters: CurrentPac
 async def package_resource_reorder(call: Call, parameters: PackageResourceReorder) -> dict[str, Any]:
     """Bring the resources of a dataset into another order; those that are not named follow as they were."""
     require_login(call.actor, "package_resource_reorder")
+    first = parameters.order
+    if first is None:
+        raise ValidationError({"order": [MISSING]})
 
     async def work(tx: Transaction) -> tuple[str, list[str]]:
-        order = parameters.order or []
-        access, after = await reorder_resources(tx, call.actor, call.settings, parameters.id, order)
+        access, after = await reorder_resources(tx, call.actor, call.settings, parameters.id, first)
         return access.id, after
 
     dataset_id, order = await call.write(work)
@@ -88,9 +91,15 @@ async def package_owner_org_update(call: Call, parameters: PackageOwnerOrgUpdate
     require_sysadmin(call.actor, "package_owner_org_update")
 
     async def work(tx: Transaction) -> str:
-        data = {"owner_org": parameters.organization_id}
-        dataset = await update_dataset(tx, call.actor, call.settings, parameters.id, data, merge=True)
-        return dataset.id
+        owner = parameters.organization_id
+        if is_sent(owner):
+            owner = await find_organization(tx, Problems(), owner)
+            if owner is None:
+                raise NotFound("Organization was not found.")
+        elif not call.settings.create_unowned_dataset:
+            raise ValidationError({"organization_id": [MISSING]})
+        data = {"owner_org": owner}
+        return (await update_dataset(tx, call.actor, call.settings, parameters.id, data, merge=True)).id
 
     call.changed_entities["packages"] = [await call.write(work)]
 

@@ -148,9 +148,12 @@ async def resource_view_list(call: Call, parameters: ResourceViewList) -> list[d
 async def resource_view_reorder(call: Call, parameters: ResourceViewReorder) -> dict[str, Any]:
     """Bring the views of a resource into another order; those that are not named follow as they were."""
     require_login(call.actor, "resource_view_reorder")
+    order = parameters.order
+    if order is None:
+        raise ValidationError({"order": [MISSING]})
 
     async def work(tx: Transaction) -> list[str]:
-        return await reorder_views(tx, call.actor, parameters.id, parameters.order or [])
+        return await reorder_views(tx, call.actor, parameters.id, order)
 
     return {"id": parameters.id, "order": await call.write(work)}
 

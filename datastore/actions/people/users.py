@@ -29,7 +29,7 @@ from datastore.accounts.users import (
     suggest_users,
 )
 from datastore.actions.catalog.fields import AnyText, Object, Sent
-from datastore.actions.parameters import Boolean, Natural, Parameters, RequiredText, Text, Typed, one_of
+from datastore.actions.parameters import Boolean, Flag, Natural, Parameters, RequiredText, Text, Typed, one_of
 from datastore.actions.registry import Call, action
 from datastore.catalog.datasets.lists import datasets_of_creator
 from datastore.catalog.datasets.rows import show_dataset
@@ -52,7 +52,7 @@ class UserFields(Sent):
     image_url: AnyText = Field(None, description="Address of a picture.")
     image_upload: AnyText = Field(None, description="The same, by another name; it wins.")
     clear_upload: Boolean = Field(False, description="Take the picture away.")
-    sysadmin: Boolean = Field(False, description="May do everything; only sysadmins make others sysadmin.")
+    sysadmin: Flag = Field(None, description="May do everything; only sysadmins make others sysadmin.")
     state: AnyText = Field(None, description="`active`, `pending` or `deleted`; only set by sysadmins.")
     password_hash: AnyText = Field(
         None, description="Instead of a password its hash (Argon2id, or PBKDF2 with SHA-512); only set by sysadmins."
@@ -70,7 +70,7 @@ class _Changes(UserFields):
     """Changes of a user."""
 
     id: RequiredText = Field(description="Id or name of the user.")
-    activity_streams_email_notifications: Boolean = Field(False, description="Wants news by mail.")
+    activity_streams_email_notifications: Flag = Field(None, description="Wants news by mail.")
     plugin_extras: Object = Field(None, description="Data of integrations; only set by sysadmins.")
     reset_key: AnyText = Field(None, description="The key from a mail, instead of a login.")
 

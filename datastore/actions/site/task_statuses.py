@@ -21,7 +21,7 @@ from datastore.catalog.site.task_statuses import (
 )
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.validation import MISSING, objects
+from datastore.validation import MISSING, is_sent, objects
 
 
 class TaskStatusShow(Parameters):
@@ -93,6 +93,8 @@ async def task_status_update(call: Call, parameters: TaskStatusUpdate) -> dict[s
 async def task_status_update_many(call: Call, parameters: TaskStatusUpdateMany) -> dict[str, Any]:
     """Note how several tasks went, all or none. Sysadmins only."""
     require_sysadmin(call.actor, "task_status_update_many")
+    if not is_sent(parameters.data):
+        raise ValidationError({"data": [MISSING]})
     items = objects("data", parameters.data)
 
     async def work(tx: Transaction) -> list[TaskStatus]:

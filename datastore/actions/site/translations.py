@@ -13,7 +13,7 @@ from datastore.actions.registry import Call, action
 from datastore.catalog.site.translations import find_translations, save_translations
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
-from datastore.validation import MISSING, is_storable, objects
+from datastore.validation import MISSING, is_sent, is_storable, objects
 
 
 class TermTranslationShow(Parameters):
@@ -72,6 +72,8 @@ async def term_translation_update(call: Call, parameters: TermTranslationUpdate)
 async def term_translation_update_many(call: Call, parameters: TermTranslationUpdateMany) -> dict[str, str]:
     """Set several translations, all or none. Sysadmins only."""
     require_sysadmin(call.actor, "term_translation_update_many")
+    if not is_sent(parameters.data):
+        raise ValidationError({"data": [MISSING]})
     items = objects("data", parameters.data)
 
     async def work(tx: Transaction) -> int:

@@ -14,6 +14,7 @@ from datastore.catalog import dates
 from datastore.catalog.datasets.rows import Dataset
 from datastore.validation import (
     MAX_JSON,
+    MISSING,
     Invalid,
     Problems,
     email,
@@ -73,7 +74,7 @@ def overlay(problems: Problems, stored: Dataset, data: Mapping[str, Any], actor:
         values["title"] = problems.check("title", text, data["title"], None)
     if "extras" in data or not merge:
         values["extras"] = check_extras(problems, data)
-    if "private" in data:
+    if data.get("private") is not None:
         values["private"] = bool(data["private"])
     if data.get("state") not in (None, ""):
         values["state"] = problems.check("state", _state, data["state"], stored.state)
@@ -99,8 +100,8 @@ def check_extras(
             continue
         key = problem.check("key", lambda value: _extra_key(value, fields), extra.get("key"), None)
         value = problem.check("value", _extra_value, extra.get("value"), None)
-        if "value" not in extra:
-            problem.add("value", "Missing value")
+        if extra.get("value") is None:
+            problem.add("value", MISSING)
         if key is None:
             continue
         if key in found:

@@ -68,6 +68,7 @@ async def changed_owner(
 
 
 async def find_organization(tx: Transaction, problems: Problems, given: Any) -> str | None:
+    """The id of the active organization of that id or name; None, and a problem of ``owner_org``, if there is none."""
     try:
         found: str | None = await tx.connection.fetchval(_FIND_ORGANIZATION, required_text(given))
     except Invalid as problem:

@@ -55,6 +55,7 @@ _IGNORED = frozenset(
         "tracking_summary",
         "upload",
         "clear_upload",
+        "resource_views",
         "__extras",
     }
 )
@@ -70,10 +71,12 @@ def new_resource(
     resource = _overlay(problems, blank, data, merge=True)
     if data.get("created") in (None, ""):
         resource = msgspec.structs.replace(resource, created=now)
+    # By the address as it was sent: "prices.csv" is stored as "http://prices.csv", which has no file name.
+    sent = data["url"].strip() if isinstance(data.get("url"), str) else resource.url
     if not resource.format:
-        resource = msgspec.structs.replace(resource, format=formats.guess(resource.url))
+        resource = msgspec.structs.replace(resource, format=formats.guess(sent))
     if "mimetype" not in data:  # a dump says null, and means it
-        resource = msgspec.structs.replace(resource, mimetype=formats.guess_mimetype(resource.url))
+        resource = msgspec.structs.replace(resource, mimetype=formats.guess_mimetype(sent))
     return resource
 
 

@@ -20,10 +20,11 @@ from datastore.catalog.datasets.tags import check_tags, key_of, set_tags
 from datastore.catalog.editing.finish import Written, finish
 from datastore.catalog.editing.relationships import restore_relationships
 from datastore.catalog.editing.resources import plan_resources, replace_resources
+from datastore.catalog.views.restore import restore_views
 from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
-from datastore.validation import Problems, name, objects, uuid4
+from datastore.validation import Problems, is_sent, name, objects, uuid4
 
 NAME_TAKEN = "That URL is already in use."
 ID_TAKEN = "Dataset id already exists"
@@ -80,7 +81,8 @@ async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data
         dataset = msgspec.structs.replace(dataset, title=dataset.name)
     _check_privacy(problems, dataset)
     tags = await check_tags(tx, problems, data)
-    resources = plan_resources(problems, dataset.id, (), objects("resources", data.get("resources")), now)
+    wanted = objects("resources", data.get("resources"))
+    resources = plan_resources(problems, dataset.id, (), wanted, now)
     groups = await resolve_groups(tx, problems, actor, data, ())
     await _claim_name(tx, problems, dataset)
     problems.raise_if_any()
@@ -91,6 +93,8 @@ async def create_dataset(tx: Transaction, actor: Actor, settings: Settings, data
     if groups:
         await set_groups(tx, dataset.id, groups)
     await replace_resources(tx, dataset.id, (), resources, now)
+    sent_views = ((new.id, item.get("resource_views")) for new, item in zip(resources, wanted, strict=True))
+    await restore_views(tx, dict(sent_views))
     await restore_relationships(tx, actor, dataset.access, data)
     await finish(tx, [Written(None, dataset.access)])
     return await load_dataset(tx.connection, dataset.id)
@@ -128,11 +132,13 @@ async def update_dataset(
     if not merge or "tags" in data or "tag_string" in data:
         tags = await check_tags(tx, problems, data)
     resources = stored.resources
-    if "resources" in data:
+    if is_sent(data.get("resources")):
         wanted = objects("resources", data["resources"])
         resources = plan_resources(problems, stored.id, stored.resources, wanted, now)
     old_groups = tuple(group.id for group in stored.groups)
-    groups = await resolve_groups(tx, problems, actor, data, old_groups) if "groups" in data else old_groups
+    groups = old_groups
+    if is_sent(data.get("groups")):
+        groups = await resolve_groups(tx, problems, actor, data, old_groups)
     if dataset.name != stored.name:
         await _claim_name(tx, problems, dataset)
     problems.raise_if_any()

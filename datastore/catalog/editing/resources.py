@@ -17,6 +17,7 @@ from datastore.catalog.datasets.rows import load_access, lock_access
 from datastore.catalog.editing.finish import touched
 from datastore.catalog.order import reordered
 from datastore.catalog.views.defaults import add_default_views, add_table_views
+from datastore.catalog.views.restore import restore_views
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
@@ -87,6 +88,7 @@ async def create_resource(
     if await save_resources(tx, [resource]):
         raise ValidationError({"id": [ID_TAKEN]})
     await add_default_views(tx, [resource])
+    await restore_views(tx, {resource.id: data.get("resource_views")})
     await touch_dataset(tx, access, now)
     return show_resource(resource, site_url)
 

@@ -26,7 +26,7 @@ from datastore.postgres.constraints import taken
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
 from datastore.tables.schema import CACHE_KIND as TABLE_KIND
-from datastore.validation import Invalid, Problems, name, objects, required_text, text, uuid4
+from datastore.validation import Invalid, Problems, is_sent, name, objects, required_text, text, uuid4
 
 NAME_TAKEN = "Group name already exists in database"
 ID_TAKEN = "Group id already exists"
@@ -135,12 +135,12 @@ async def update_group(
     if data.get("state") not in (None, ""):
         values["state"] = problems.check("state", _state, data["state"], stored.state)
     group = msgspec.structs.replace(stored, **values)
-    users = await _check_users(tx, problems, data) if "users" in data else None
+    users = await _check_users(tx, problems, data) if is_sent(data.get("users")) else None
     parents = None
-    if "groups" in data:
+    if is_sent(data.get("groups")):
         parents = await check_parents(tx, problems, actor, data, group.id, group.is_organization)
     packages = None
-    if "packages" in data and not group.is_organization:
+    if is_sent(data.get("packages")) and not group.is_organization:
         packages = await check_packages(tx, problems, actor, data)
     problems.raise_if_any()
     if group.state == "deleted" and stored.state != "deleted":

@@ -15,7 +15,7 @@ from datastore.catalog.groups.parents import CAPACITY, check_parents, set_parent
 from datastore.catalog.groups.rows import Group
 from datastore.errors import NotAuthorized, NotFound, ValidationError
 from datastore.postgres.database import Transaction
-from datastore.validation import Problems, short_text
+from datastore.validation import MISSING, Problems, is_sent, short_text
 
 TYPES = ("user", "package", "group")
 
@@ -92,6 +92,8 @@ async def add_member(
     """
     _check_permission(actor, group, object_type, "member_create")
     if object_type == "user":
+        if not is_sent(capacity):
+            raise ValidationError({"capacity": [MISSING]})
         return await add_user(tx, actor, group, await existing_user(tx, key), capacity, "capacity")
     problems = Problems()
     if object_type == "package":

@@ -17,7 +17,7 @@ from datastore.catalog.datasets.resource_rows import decode_row, find_resource
 from datastore.catalog.datasets.rows import lock_access
 from datastore.catalog.order import reordered
 from datastore.catalog.views.types import VIEW_TYPES, check_config
-from datastore.errors import NotFound
+from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import Problems, is_storable, required_text, text
 
@@ -109,7 +109,7 @@ async def create_view(tx: Transaction, actor: Actor, resource_id: str, data: Map
     blank = View(
         id=str(uuid.uuid4()), resource_id=resource_id, dataset_id=access.id, position=0, view_type="", title=""
     )
-    view = _checked(data, blank)
+    view = checked_view(data, blank)
     await tx.connection.execute(
         _INSERT, view.id, resource_id, view.view_type, view.title, view.description, _config(view)
     )
@@ -126,7 +126,7 @@ async def update_view(tx: Transaction, actor: Actor, view_id: str, data: Mapping
     stored, _ = await find_view(tx.connection, view_id)
     access = await _lock(tx, actor, stored.resource_id, "resource_view_update", f"view {stored.id}")
     stored, _ = await find_view(tx.connection, view_id)
-    view = _checked(data, stored)
+    view = checked_view(data, stored)
     if view != stored:
         await tx.connection.execute(_UPDATE, view.id, view.view_type, view.title, view.description, _config(view))
         await _record(tx, "changed", view, access)
@@ -181,13 +181,14 @@ async def _record(tx: Transaction, verb: str, view: View, access: DatasetAccess)
         await record(tx, [Activity(f"{verb} resource view", view.id, data, labels, access.id, access.owner_org)])
 
 
-def _checked(data: Mapping[str, Any], stored: View) -> View:
+def checked_view(data: Mapping[str, Any], stored: View) -> View:
+    """``stored`` with what was sent; type and title stay if they are not. Raises :class:`ValidationError`."""
     problems = Problems()
     given = data.get("view_type") or stored.view_type
     name = problems.check("view_type", required_text, given, "")
     type = VIEW_TYPES.get(name)
     if name and type is None:
-        problems.add("view_type", f"No plugin found for view_type {name}")
+        raise ValidationError({"view_type": f"No plugin found for view_type {name}"})  # a text, not a list, in the API
     title = problems.check("title", required_text, data.get("title", stored.title), "")
     description = problems.check("description", text, data.get("description"), None)
     config = {}
