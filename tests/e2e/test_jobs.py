@@ -43,7 +43,7 @@ async def test_list_and_show(api: Api, services: Services, queue: str) -> None:
     assert await api.ok("job_show", id=ids[1]) == jobs[1]
     assert await api.ok("job_list", queues=queue, limit=2) == jobs[:2]
     assert await api.ok("job_list", queues=f"{queue},none", ids_only=True) == ids
-    assert await api.ok("job_list", queues=["none", "\ud800"]) == []
+    assert await api.ok("job_list", queues=["none", "x" * 1000]) == []
     assert {job["id"] for job in await api.ok("job_list")} >= set(ids)
     assert await api.refused(404, "job_show", id="none") == {"message": "Not found: Job not found: none"}
     assert await api.refused(409, "job_show") == {"id": ["Missing value"]}

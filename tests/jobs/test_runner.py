@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from datastore.actions.services import Services
 from datastore.jobs.queue import Job, Request, enqueue, find_job, job_log, list_jobs
 from datastore.jobs.runner import Jobs, Kind, Work
 from datastore.postgres.database import Transaction
+from tests.jobs import worker_to_kill
 from tests.upkeep import settled
 
 
@@ -197,6 +199,38 @@ async def test_a_killed_worker(services: Services, database_url: str, kind: str)
         await hurry(services, kind)
         await settled(services, kind, "x")
     assert [(job.id, job.attempts) for job in done] == [(job_id, 2)]
+
+
+async def test_a_process_killed_in_the_middle(services: Services, database_url: str, kind: str) -> None:
+    """Its session is in the middle of a statement, and would be for long: PostgreSQL finds out that nobody waits."""
+    (job_id,) = await put(services, kind, "x")
+    secret = services.settings.secret_key or ""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, worker_to_kill.__file__, database_url, kind, secret, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async for line in process.stdout:  # its log comes as well
+            if line == b"begun\n":
+                break
+    finally:
+        process.kill()
+        await process.wait()
+    assert await state(services, job_id) == ("running", 1)
+
+    async def released() -> bool:
+        ready = "SELECT count(*) FROM datastore.ready_jobs WHERE id = $1"
+        return bool(await services.database.owner.fetchval(ready, job_id))
+
+    await until(released)
+    attempts: list[int] = []
+
+    async def do(work: Work) -> None:
+        attempts.append(work.job.attempts)
+
+    async with worker(services, database_url, Kind(kind, do)):
+        await settled(services, kind, "x")
+    assert attempts == [2]
 
 
 async def test_one_that_kills_its_process_each_time(services: Services, database_url: str, kind: str) -> None:
