@@ -140,7 +140,7 @@ async def test_failures(services: Services, database_url: str, kind: str) -> Non
         (job_id,) = await put(services, kind, "x", attempts=2)
 
         async def failed_once() -> bool:
-            return await state(services, job_id) == ("waiting", 1)
+            return (await find_job(services.database.owner, job_id)).error is not None
 
         async def failed_for_good() -> bool:
             return await state(services, job_id) == ("failed", 2)
@@ -185,16 +185,16 @@ async def test_a_killed_worker(services: Services, database_url: str, kind: str)
     async def do(work: Work) -> None:
         done.append(work.job)
 
-    async with worker(services, database_url, Kind(kind, do)) as jobs:
-        await jobs._look()
-        assert await state(services, job_id) == ("running", 1)
-        assert done == []
-        dead.terminate()
+    async with worker(services, database_url, Kind(kind, do)):
 
         async def released() -> bool:
             ready = "SELECT count(*) FROM datastore.ready_jobs WHERE id = $1"
             return bool(await services.database.owner.fetchval(ready, job_id))
 
+        assert not await released()
+        assert await state(services, job_id) == ("running", 1)
+        assert done == []
+        dead.terminate()
         await until(released)
         await hurry(services, kind)
         await settled(services, kind, "x")

@@ -6,11 +6,14 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
+
 from datastore.actions.services import Services
 from datastore.jobs.queue import enqueue, list_jobs
 from datastore.postgres.database import Transaction
+from datastore.tables.locking import exclusively
 from datastore.tables.upkeep.maintenance import INDEX_FROM, needs
-from datastore.tables.upkeep.requests import PREPARE, preparation
+from datastore.tables.upkeep.requests import PREPARE, drop_index, preparation
 from tests.upkeep import maintained, settled
 
 CallAction = Callable[..., Awaitable[Any]]
@@ -60,14 +63,44 @@ async def test_large_tables(call: CallAction, services: Services, dataset: str) 
         assert rows == analyzed
 
 
-async def test_an_index_that_is_dropped_is_built_again(call: CallAction, services: Services, dataset: str) -> None:
+async def pending(source: asyncpg.Connection | asyncpg.Pool, table: str) -> list[str]:
+    """The titles of the jobs that wait or run for a table."""
+    rows = await source.fetch(
+        "SELECT title FROM datastore.jobs WHERE kind = $1 AND key = $2 AND state IN ('waiting', 'running')",
+        PREPARE,
+        table,
+    )
+    return [row["title"] for row in rows]
+
+
+async def test_who_drops_the_index_asks_for_another(call: CallAction, services: Services, dataset: str) -> None:
+    """In the same transaction: whatever becomes of this process, somebody builds it."""
+    table = await make_table(call, dataset, INDEX_FROM)
+    await maintained(services, table)
+    schema = await services.schemas.fresh(table)
+    assert schema is not None
+    asked: list[str] = []
+
+    async def work(tx: Transaction) -> None:
+        await exclusively(tx, schema)
+        await drop_index(tx, schema)
+
+        async def look() -> None:
+            asked.extend(await pending(tx.connection, table))
+
+        tx.before_commit(look)
+
+    await services.database.write(work)
+    assert asked == [f"Statistics and full-text index of table {table}"]
+    await settled(services, PREPARE, table)
+    assert await needs(services.database.owner, [table]) == []
+
+
+async def test_changes_that_need_another_index(call: CallAction, services: Services, dataset: str) -> None:
     table = await make_table(call, dataset, INDEX_FROM)
     await maintained(services, table)
     for parameters in ({"fields": [{"id": "name"}, {"id": "more", "type": "text"}]}, {"language": "german"}):
         await call("datastore_create", resource_id=table, **parameters)
-        # Asked for in the transaction that dropped it: whatever becomes of this process, somebody does it.
-        [job] = [job for job in await list_jobs(services.database.owner) if (job.kind, job.key) == (PREPARE, table)]
-        assert job.title == f"Statistics and full-text index of table {table}"
         await settled(services, PREPARE, table)
         schema = await services.schemas.fresh(table)
         assert schema is not None
