@@ -46,7 +46,7 @@ class _DryRunDone(Exception):
         self.written = written
 
 
-@action(DatastoreUpsert, raw=("records",))
+@action(DatastoreUpsert, raw=("records",), reads_all=True)
 async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
     """Write records into a table: all of them or, if one is refused, none.
 
@@ -86,8 +86,7 @@ async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
 async def _spare_index(call: Call, table: TableSchema, parameters: DatastoreUpsert) -> None:
     if parameters.records is None or parameters.method == "update" or parameters.dry_run:
         return
-    if await bulk.spare_index(call.services.database, table, parameters.records.size):
-        call.services.maintenance.touch(table.resource_id)  # also if the load fails
+    await bulk.spare_index(call.services.database, table, parameters.records.size)
 
 
 async def _write_records(tx: Transaction, table: TableSchema, parameters: DatastoreUpsert) -> write.Written:

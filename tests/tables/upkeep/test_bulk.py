@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from datastore.actions.services import Services
 from datastore.errors import ValidationError
 from datastore.tables.upkeep import bulk
+from tests.upkeep import maintained
 
 CallAction = Callable[..., Awaitable[Any]]
 ROWS = 1500
@@ -50,16 +50,10 @@ async def index(services: Services, table: str) -> int | None:
 
 async def maintain(services: Services, table: str) -> int:
     """Let the index be there; its oid."""
-    async with asyncio.timeout(60):
-        while True:
-            await services.maintenance.maintain(table)  # nothing, while it is at it by itself
-            schema = await services.schemas.fresh(table)
-            assert schema is not None
-            if schema.fulltext == "ready":
-                found = await index(services, table)
-                assert found is not None
-                return found
-            await asyncio.sleep(0.05)
+    await maintained(services, table)
+    found = await index(services, table)
+    assert found is not None
+    return found
 
 
 async def found(call: CallAction, table: str, words: str) -> list[int]:
