@@ -1,13 +1,16 @@
-"""What a load costs: others, who read meanwhile; the worker's memory; CPU time; and the same rows as files."""
+"""What a load costs: others, who read meanwhile; the worker's memory; CPU time; the same rows as files; full text."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 
+import asyncpg
 import orjson
 import psutil
 import pyarrow as pa
@@ -20,6 +23,7 @@ from benchmarks.harness import Measurement, Spread, against_floor, at_most, inte
 from benchmarks.load import forget, records_of
 from benchmarks.run import Run
 from benchmarks.service import HOST, exchange
+from datastore.tables.upkeep.maintenance import INDEX_FROM
 
 ROWS = 50_000
 LARGE = 200_000
@@ -30,8 +34,8 @@ READERS = 4
 
 
 def measure(run: Run) -> list[Measurement]:
-    """Slices beside a load, memory of large bodies, CPU time, and the forms that records can have."""
-    return [*_beside(run), *_memory(run), *_forms(run)]
+    """Slices beside a load, memory of large bodies, CPU time, the forms that records can have, and full text."""
+    return [*_beside(run), *_memory(run), *_forms(run), *_full_text(run)]
 
 
 def _beside(run: Run) -> list[Measurement]:
@@ -134,6 +138,62 @@ def _forms(run: Run) -> list[Measurement]:
         measurements.append(Measurement(f"{name}: CPU of the workers", "ms", Spread.of(python)))
         measurements.append(Measurement(f"{name}: CPU of PostgreSQL", "ms", Spread.of(postgres)))
     return measurements
+
+
+def _full_text(run: Run) -> list[Measurement]:
+    """Loads into a table that has its full-text index; the floor is the same load into the same table without.
+
+    A new table has none yet when its first load is acknowledged: that is what ``load`` measures.
+    """
+    rows = max(run.size(ROWS), INDEX_FROM)
+    first = records_of(run, sample.rows(1, rows))
+    built: list[float] = []
+    found = []
+    for added, goal in ((rows, 0.9), (rows // 10, None)):
+        more = records_of(run, sample.rows(rows + 1, rows + added))
+        ours = partial(_load_more, run, first, more, built)
+        floor = partial(_load_more, run, first, more)
+        pairs = [(added / our, added / its) for our, its in interleave(ours, floor, run.pairs)]
+        name = f"insert {added:,} JSON records into {rows:,} with full text; floor: without"
+        found.append(against_floor(name, "rows/s", pairs, goal))
+    per_row = [seconds / rows * 1e6 for seconds in built]
+    return [at_most(f"full text of {rows:,} rows: the index", "µs a row", per_row, 55), *found]
+
+
+def _load_more(run: Run, first: bytes, more: bytes, built: list[float] | None = None) -> float:
+    """The seconds that it takes to load ``more`` behind ``first``; with ``built``, which notes its seconds, the table
+    has its full-text index by then."""
+    resource = run.service.create_table(sample.FIELDS)
+    _send(run, resource, "application/json", first)
+    if built is not None:
+        built.append(asyncio.run(_indexed(run, resource)))
+    started = perf_counter()
+    _send(run, resource, "application/json", more)
+    seconds = perf_counter() - started
+    run.service.action("datastore_delete", resource_id=resource)
+    return seconds
+
+
+async def _indexed(run: Run, resource: str) -> float:
+    """Wait until the service has built the full-text index; the seconds that this took, without the rest before."""
+    connection = await asyncpg.connect(run.service.dsn)
+    seen = [0.0]
+    try:
+        while True:
+            building, ready = await connection.fetchrow(_BUILDING, resource)
+            if building:
+                seen.append(perf_counter())
+            if ready:
+                return seen[-1] - seen[min(1, len(seen) - 1)]
+            await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+_BUILDING = """
+    SELECT EXISTS (SELECT FROM pg_stat_progress_create_index JOIN pg_class ON oid = relid WHERE relname = $1),
+           (SELECT fulltext = 'ready' FROM datastore.tables WHERE resource_id = $1)
+"""
 
 
 def _cpu(run: Run) -> tuple[float, float]:

@@ -86,6 +86,8 @@ class Action:
     """Free of side effects: may be called by GET, and reads the query string."""
     raw: frozenset[str]
     """Parameters of a JSON body that are handed over as :class:`msgspec.Raw`, not decoded."""
+    reads_all: bool = False
+    """It decodes every one of its ``records`` before it commits anything, so nobody needs to check them before it."""
 
     @property
     def help(self) -> str:
@@ -97,7 +99,7 @@ _actions: dict[str, Action] = {}
 
 
 def action(
-    model: type[Model], *, get: bool = False, raw: tuple[str, ...] = ()
+    model: type[Model], *, get: bool = False, raw: tuple[str, ...] = (), reads_all: bool = False
 ) -> Callable[[Callable[[Call, Model], Awaitable[Any]]], Callable[[Call, Model], Awaitable[Any]]]:
     """Register the decorated function under its own name."""
 
@@ -105,7 +107,7 @@ def action(
         name = function.__name__
         if name in _actions:
             raise ValueError(f"action registered twice: {name}")
-        _actions[name] = Action(name, function, model, get, frozenset(raw))
+        _actions[name] = Action(name, function, model, get, frozenset(raw), reads_all)
         return function
 
     return register

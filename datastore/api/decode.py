@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+import msgspec
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -21,12 +23,15 @@ from starlette.types import Receive, Scope
 
 from datastore.actions.registry import Action
 from datastore.api import body
-from datastore.api.json_body import decode_object, refuse_nul
+from datastore.api.json_body import decode_around, decode_object, refuse_nul
 from datastore.errors import BadRequest
 from datastore.loading.upload import MEDIA_TYPES, Upload
 from datastore.settings import Settings
+from datastore.tables.writing.sources import JsonList
 
 _MAX_FIELDS = 1000
+_LARGE = 2**18
+"""From this many bytes on a list of records is read once, by whoever writes them, and not looked through before."""
 _CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.\-\[\]]{0,127}")
 _FORM_SUFFIX = re.compile(rb"=1?\s*\Z")
 
@@ -36,12 +41,26 @@ class Decoded:
     """What a request says. Close it when the action is done, for the temporary files of uploads."""
 
     parameters: dict[str, Any]
-    """Strings, lists of strings (a repeated field), JSON values, Raw, UploadFile for an uploaded file, and Upload
-    for a body of records."""
+    """Strings, lists of strings (a repeated field), JSON values, Raw, UploadFile for an uploaded file, Upload for a
+    body of records, and JsonList for many of them in a JSON body."""
     callback: str | None = None
     """Name of the JSONP function. The request is then anonymous, whatever credentials it carries."""
     files: list[UploadFile] = field(default_factory=list)
     upload: Upload | None = None
+    unread: Callable[[], dict[str, Any]] | None = None
+    """Decodes all of a body whose records were not looked through before."""
+
+    def whole(self) -> dict[str, Any] | None:
+        """To be called when the action has failed: the parameters if others were meant. The records were taken to be
+        from the first bracket behind their name to the body's last one; further members may say otherwise.
+
+        Raises :class:`BadRequest` if the body is not sound.
+        """
+        if self.unread is None:
+            return None
+        parameters, taken = self.unread(), self.parameters["records"]
+        meant = parameters["records"]
+        return None if isinstance(meant, msgspec.Raw) and memoryview(meant) == taken.text else parameters
 
     async def close(self) -> None:
         """Remove the temporary files."""
@@ -81,7 +100,15 @@ async def decode(
     content = await body.read(headers, receive, settings.max_body_size)
     if media_type == b"application/x-www-form-urlencoded":
         return Decoded(_urlencoded(bytes(content), action, settings.max_json_depth) or query, callback)
-    return Decoded(decode_object(content, action.raw, settings.max_json_depth), callback)
+    whole = partial(decode_object, content, action.raw, settings.max_json_depth)
+    if (
+        action.reads_all
+        and len(content) >= _LARGE
+        and (found := decode_around(content, "records", settings.max_json_depth))
+    ):
+        members, records = found
+        return Decoded({**members, "records": JsonList(records)}, callback, unread=whole)
+    return Decoded(whole(), callback)
 
 
 def is_upload(headers: Mapping[bytes, bytes], action: Action) -> bool:

@@ -27,6 +27,7 @@ from datastore.api.identity import identify
 from datastore.errors import BadRequest, StructureError
 from datastore.loading.upload import Upload
 from datastore.settings import Settings
+from datastore.tables.writing.sources import JsonList
 
 METHODS: Header = (b"allow", b"GET, HEAD, OPTIONS, POST")
 _SCRIPT_TYPE: Header = (b"content-type", b"application/javascript;charset=utf-8")
@@ -83,17 +84,28 @@ async def _post(
         # Nobody else may fill our disk.
         require_login(await identify(headers, services), action.name)
     decoded = await decode(scope, headers, receive, action, services.settings)
-    try:
+
+    async def answer(found: dict[str, Any]) -> bytes | File:
         actor = await identify(headers, services) if decoded.callback is None else ANONYMOUS
         exchange.user = actor.name
         call = Call(services, actor, address, _target(scope), timings=exchange.timings)
-        parameters = registry.accept(action, call, decoded.parameters)
-        exchange.timings["parse"] = perf_counter() - started
-        body = await _run(action, call, parameters)
-    except StructureError as error:
-        if error.data is None:
-            error.data = _echo(decoded.parameters)
-        raise
+        try:
+            parameters = registry.accept(action, call, found)
+            exchange.timings["parse"] = perf_counter() - started
+            return await _run(action, call, parameters)
+        except StructureError as error:
+            if error.data is None:
+                error.data = _echo(found)
+            raise
+
+    try:
+        try:
+            body = await answer(decoded.parameters)
+        except Exception:
+            whole = decoded.whole()
+            if whole is None:
+                raise
+            body = await answer(whole)
     finally:
         await decoded.close()
     return body if isinstance(body, File) else _answer(body, decoded.callback)
@@ -166,10 +178,13 @@ def _answer(body: bytes, callback: str | None) -> tuple[int, list[Header], bytes
 
 def _echo(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a request as an error shows them: records that nobody decoded stay their JSON text."""
-    shown = {
-        name: RawJson(bytes(value)) if isinstance(value, msgspec.Raw) else value for name, value in parameters.items()
-    }
-    return {name: value for name, value in shown.items() if not isinstance(value, Upload)}
+    shown: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, (msgspec.Raw, JsonList)):
+            shown[name] = RawJson(bytes(value.text if isinstance(value, JsonList) else value))
+        elif not isinstance(value, Upload):
+            shown[name] = value
+    return shown
 
 
 def _script(callback: str, body: bytes) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import re
+import secrets
 from collections.abc import Collection
 from typing import Any
 
@@ -13,6 +15,8 @@ from datastore.validation import json_number
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 2**20
+_AROUND = 2**16
+"""Bytes before and behind a list, at most, that are looked through for its ends."""
 
 
 def decode_object(body: bytes | bytearray, raw: Collection[str], max_depth: int) -> dict[str, Any]:
@@ -48,6 +52,30 @@ def decode_object(body: bytes | bytearray, raw: Collection[str], max_depth: int)
         raise BadRequest("JSON Error: the decoded value needs to be a dictionary") from None
     except msgspec.DecodeError as error:
         raise BadRequest(f"JSON Error: {error}") from None
+
+
+def decode_around(body: bytes | bytearray, name: str, max_depth: int) -> tuple[dict[str, Any], memoryview] | None:
+    """The members of a JSON object without looking at its largest, which is a list: the others, and that list's text.
+
+    If the text is the list of one JSON value after the other, then all of ``body`` is what :func:`decode_object` takes;
+    else that says what is wrong with it. None if the list is not told from the rest at once.
+    """
+    found = re.compile(rb'"%b"\s*:\s*\[' % name.encode()).search(body, 0, _AROUND)
+    end = body.rfind(b"]", max(0, len(body) - _AROUND))
+    if found is None or end < found.end():
+        return None
+    start = found.end() - 1
+    # What stands for the list is valid just where the list itself would be, and nothing that a client can know.
+    mark = secrets.token_hex(16)
+    try:
+        _check_utf8(body)
+        around = b"".join((body[:start], b'"%b"' % mark.encode(), body[end + 1 :]))
+        members = decode_object(around, (), max_depth)
+    except (BadRequest, UnicodeDecodeError):
+        return None
+    if members.pop(name, None) != mark:
+        return None
+    return members, memoryview(body)[start : end + 1]
 
 
 def too_deep() -> BadRequest:

@@ -46,7 +46,7 @@ class _DryRunDone(Exception):
         self.written = written
 
 
-@action(DatastoreUpsert, raw=("records",))
+@action(DatastoreUpsert, raw=("records",), reads_all=True)
 async def datastore_upsert(call: Call, parameters: DatastoreUpsert) -> RawJson:
     """Write records into a table: all of them or, if one is refused, none.
 

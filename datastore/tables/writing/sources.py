@@ -81,21 +81,25 @@ class JsonRecords(ABC):
 
 
 class JsonList(JsonRecords):
-    """The text of a JSON list, without blanks around it, which is known to be JSON."""
+    """The text of a JSON list, without blanks around it. If all pieces can be decoded, it is one."""
 
     def __init__(self, text: bytes | memoryview) -> None:
-        self._text = text
+        self.text = text
         self.size = len(text)
 
     def pieces(self) -> Iterator[Piece]:
-        text = self._text
+        text = self.text
         if text[:1] != b"[" or text[-1:] != b"]":
             raise records_error("Records has to be a list of dicts")
         position, end = 1, len(text) - 1
         while position < end:
             piece = _ListPiece(text, position, end)
+            if piece.stop == end and position > 1 and piece.data[1:-1].isspace():
+                break
             yield piece
             position = piece.stop + 1
+        if 1 < position <= end:  # nothing behind a comma
+            raise records_error("Records has to be a list of dicts")
 
 
 class _ListPiece(Piece):
