@@ -23,6 +23,12 @@ INSTALL = (
 )
 
 
+ANEW, MANY = "&total_estimation_threshold=", 4_000
+"""At the end of a search's address, with ``numbers`` up to the second: the same search, as if it never came before. The
+parameter means nothing, and a worker remembers fewer query strings than that, and what they found with them.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What many clients saw: requests per second, and latencies in milliseconds."""

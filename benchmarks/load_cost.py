@@ -44,13 +44,17 @@ def _beside(run: Run) -> list[Measurement]:
     read = service.create_table(sample.FIELDS)
     service.fill(read, sample.rows(1, 10_000))
     url = f"http://{HOST}:{service.server.port}/api/3/action/datastore_search?resource_id={read}&limit=100"
+    url += clients.ANEW
     records = records_of(run, sample.rows(1, run.size(LARGE)))
+
+    def slices() -> clients.Load:
+        return clients.run(url, READERS, run.seconds, numbers=clients.MANY)
 
     def loaded() -> clients.Load:
         with _loading(run, records):
-            return clients.run(url, READERS, run.seconds)
+            return slices()
 
-    pairs = interleave(loaded, lambda: clients.run(url, READERS, run.seconds), run.pairs)
+    pairs = interleave(loaded, slices, run.pairs)
     name = f"slice limit=100, {READERS} clients, beside a load; floor: idle"
     return [
         against_floor(f"{name}: {quantile}", "ms", figures, goal, less_is_better=True)

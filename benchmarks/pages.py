@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable
+from functools import partial
 from time import monotonic, perf_counter, sleep
 from urllib.parse import urlencode
 
@@ -28,7 +30,9 @@ _TARGET = "/api/3/action/datastore_search"
 
 
 def measure(run: Run) -> list[Measurement]:
-    """One client; each page without its total, which the bare handler does not count."""
+    """One client; each page without its total, which the bare handler does not count. All pages but the long ones are
+    asked for as if they never came before.
+    """
     service, rows = run.service, run.size(ROWS)
     resource = service.create_table(sample.FIELDS, indexes=["code"])
     service.fill(resource, sample.rows(1, rows))
@@ -52,7 +56,8 @@ def measure(run: Run) -> list[Measurement]:
     with bare.serve(run, statements) as floor:
         for number, (name, (parameters, _)) in enumerate(pages.items()):
             ours = _address(run, resource, limit=100, include_total="false", **parameters)
-            found.append(_rates(run, name, ours, f"http://{HOST}:{floor.port}/{number}", 0.8))
+            page = f"http://{HOST}:{floor.port}/{number}"
+            found.append(_rates(run, name, ours, partial(clients.run, page, 1, run.seconds), 0.8))
         target = f"{_TARGET}?resource_id={resource}&limit={long}&include_total=false"
         pairs = interleave(
             lambda: long / _seconds(service.server.port, target),
@@ -63,9 +68,17 @@ def measure(run: Run) -> list[Measurement]:
     found.append(_csv(run, resource, long))
     first = _address(run, resource, limit=100, include_total="false", cursor="*")
     far = _address(run, resource, limit=100, include_total="false", cursor=_cursor(run, resource, rows * 9 // 10))
-    found.append(_rates(run, f"page by cursor at row {rows * 9 // 10:,}, against the first", far, first, 0.5))
+    found.append(
+        _rates(
+            run,
+            f"page by cursor at row {rows * 9 // 10:,}, against the first",
+            far,
+            partial(_anew, first, run.seconds),
+            0.5,
+        )
+    )
     total = _address(run, resource, limit=0)
-    times = [clients.run(total, 1, run.seconds).p50 for _ in range(run.pairs)]
+    times = [_anew(total, run.seconds).p50 for _ in range(run.pairs)]
     found.append(at_most(f"total of {rows:,} rows, over HTTP", "ms", times, 1.0))
     service.action("datastore_delete", resource_id=resource)
     return found
@@ -112,11 +125,13 @@ def _seconds(port: int, target: str) -> float:
     return seconds
 
 
-def _rates(run: Run, name: str, ours: str, floor: str, goal: float) -> Measurement:
-    pairs = interleave(
-        lambda: clients.run(ours, 1, run.seconds).rate, lambda: clients.run(floor, 1, run.seconds).rate, run.pairs
-    )
+def _rates(run: Run, name: str, ours: str, floor: Callable[[], clients.Load], goal: float) -> Measurement:
+    pairs = interleave(lambda: _anew(ours, run.seconds).rate, lambda: floor().rate, run.pairs)
     return against_floor(name, "req/s", pairs, goal)
+
+
+def _anew(address: str, seconds: float) -> clients.Load:
+    return clients.run(f"{address}{clients.ANEW}", 1, seconds, numbers=clients.MANY)
 
 
 def _cursor(run: Run, resource: str, row: int) -> str:

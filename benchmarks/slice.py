@@ -1,4 +1,8 @@
-"""The first page of a table. Floor: ``bare.py``, the least ASGI handler, on the same rows with as many workers."""
+"""Pages of a table. Floor: ``bare.py``, the least ASGI handler, on the same rows with as many workers.
+
+The first page, asked for again and again, is in a worker's memory then, and only the table's version is looked up;
+pages at varying offsets are read, and nothing of their addresses is known before.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +37,21 @@ def measure(run: Run) -> list[Measurement]:
 
 def _by_clients(run: Run, resource: str, address: str) -> list[Measurement]:
     statements = {str(limit): bare.page(run, resource, f"ORDER BY _id LIMIT {limit}") for limit in LIMITS}
-    statements["further"] = bare.page(run, resource, f"ORDER BY _id LIMIT {LIMITS[0]} OFFSET $1::bigint")
+    statements |= {
+        f"further{limit}": bare.page(run, resource, f"ORDER BY _id LIMIT {limit} OFFSET $1::bigint") for limit in LIMITS
+    }
     found: list[Measurement] = []
     with bare.serve(run, statements) as floor:
         for limit in LIMITS:
             _check_same_rows(run, f"{address}{limit}", floor.port, f"/{limit}")
             for count in CLIENTS:
                 found += _measure(run, f"{address}{limit}", floor.port, f"/{limit}", f"limit={limit}", count)
-        further, offsets = f"{address}{LIMITS[0]}&offset=", min(OFFSETS, run.size(ROWS) // 2)
-        _check_same_rows(run, f"{further}7", floor.port, "/further?7")
-        for count in CLIENTS:
-            name = f"limit={LIMITS[0]}, varying offsets"
-            found += _measure(run, further, floor.port, "/further?", name, count, offsets)
+        offsets = min(OFFSETS, run.size(ROWS) // 2)
+        for limit in LIMITS:
+            ours, further = f"{address}{limit}&offset=", f"/further{limit}?"
+            _check_same_rows(run, f"{ours}7", floor.port, f"{further}7")
+            for count in CLIENTS:
+                found += _measure(run, ours, floor.port, further, f"limit={limit}, varying offsets", count, offsets)
         found.append(_not_modified(run, f"{address}{LIMITS[-1]}"))
     return found
 

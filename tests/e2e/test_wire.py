@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from datastore.actions.services import Services
+from datastore.api.writes import HttpProtocol
 from datastore.app import create_app
 from datastore.settings import Settings
 
@@ -25,7 +26,7 @@ READ = "/api/3/action/site_read"
 @asynccontextmanager
 async def serve(app: Starlette) -> AsyncIterator[tuple[str, int]]:
     """Host and port of the application behind uvicorn, in this event loop."""
-    config = uvicorn.Config(app, port=0, http="httptools", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(app, port=0, http=HttpProtocol, lifespan="off", log_config=None, access_log=False)
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
     while not running.started:  # noqa: ASYNC110 -- uvicorn has no event to wait for
@@ -86,6 +87,35 @@ async def test_head_answers_without_a_body(server: tuple[str, int]) -> None:
     assert head.startswith(b"HTTP/1.1 200")
     assert b"content-length: " in head.lower()
     assert body == b""
+
+
+async def test_requests_sent_together_are_answered_in_their_order(server: tuple[str, int]) -> None:
+    """One of each way in which an answer leaves, on one connection, which the last one closes."""
+    lines = [f"GET {READ} HTTP/1.1", f"HEAD {READ} HTTP/1.1", "GET /livez HTTP/1.1", "GET /api/3/action/none HTTP/1.1"]
+    requests = [f"{line}\r\nHost: x\r\n\r\n" for line in (*lines, lines[0])]
+    requests[-1] = requests[-1].replace("Host: x", "Host: x\r\nConnection: close")
+    answer = await raw(server, "".join(requests).encode())
+    heads, bodies = [], []
+    while answer:
+        head, _, answer = answer.partition(b"\r\n\r\n")
+        heads.append(head.lower().split(b"\r\n"))
+        length = next(int(line.partition(b":")[2]) for line in heads[-1] if line.startswith(b"content-length:"))
+        if len(heads) == 2:  # HEAD
+            continue
+        bodies.append(answer[:length])
+        answer = answer[length:]
+    assert [head[0] for head in heads] == [b"http/1.1 200 ok"] * 3 + [b"http/1.1 400 bad request", b"http/1.1 200 ok"]
+    assert [json.loads(body) for body in (bodies[0], bodies[3])] == [json.loads(bodies[0])] * 2
+    names = [sorted(line.partition(b":")[0] for line in heads[number]) for number in (0, 1)]
+    assert names[0] == names[1]
+    assert {b"date", b"content-type", b"x-request-id", b"server-timing"} <= set(names[0])
+    assert b"connection: close" in heads[-1]
+
+
+async def test_an_older_client_gets_its_answer_and_the_end(server: tuple[str, int]) -> None:
+    head, _, body = (await raw(server, f"GET {READ} HTTP/1.0\r\n\r\n".encode())).partition(b"\r\n\r\n")
+    assert b"connection: close" in head.lower()
+    assert json.loads(body)["success"] is True
 
 
 async def test_a_body_cut_short(server: tuple[str, int]) -> None:

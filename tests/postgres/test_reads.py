@@ -59,6 +59,46 @@ async def test_cancelled_statement_leaves_a_usable_connection(make: Callable[[in
         await task
 
 
+async def test_one_plan_for_all_values_or_one_for_each(make: Callable[[int], ReadPool]) -> None:
+    """The session says which, and whoever takes a connection gets it as it is needed."""
+    pool = make(1)
+    mode = "SELECT current_setting('plan_cache_mode') WHERE $1"
+    for generic in (True, False, False, True, True):
+        expected = "force_generic_plan" if generic else "force_custom_plan"
+        if not generic or pool.get_size():
+            assert await pool.fetchval(mode, True, generic=generic) == expected
+        else:
+            assert [row[0] for row in await pool.fetch(mode, True, generic=True)] == [expected]
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
+    assert await pool.fetchval(mode, False) is None
+
+
+async def test_idle_connections_are_lent_to_their_kind(make: Callable[[int], ReadPool]) -> None:
+    pool = make(2)
+    both = [f"{PID} FROM pg_sleep(0.05) WHERE $1"] * 2
+    first, second = await asyncio.gather(
+        pool.fetchval(both[0], True, generic=True), pool.fetchval(both[1], True, generic=False)
+    )
+    for _ in range(3):
+        assert await pool.fetchval(f"{PID} WHERE $1", True, generic=True) == first
+        assert await pool.fetchval(f"{PID} WHERE $1", True) == second
+
+
+async def test_a_statement_whose_result_changes_its_type(make: Callable[[int], ReadPool], database_url: str) -> None:
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("CREATE TABLE public.changing AS SELECT 1 AS value")
+    pool = make(1)
+    try:
+        for _ in range(2):
+            assert [tuple(row) for row in await pool.fetch("SELECT * FROM public.changing")] == [(1,)]
+        await owner.execute("ALTER TABLE public.changing ALTER value TYPE text, ADD other int4")
+        assert [tuple(row) for row in await pool.fetch("SELECT * FROM public.changing")] == [("1", None)]
+    finally:
+        await owner.execute("DROP TABLE public.changing")
+        await owner.close()
+
+
 async def test_cancelled_waiter_passes_its_turn_on(make: Callable[[int], ReadPool]) -> None:
     pool = make(1)
     async with pool.acquire():

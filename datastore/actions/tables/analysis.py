@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import orjson
 from pydantic import AfterValidator, Field
 
 from datastore.actions.freshness import moves
@@ -97,9 +96,7 @@ async def datastore_aggregate(call: Call, parameters: DatastoreAggregate) -> Raw
     }
     if found.total is not None:
         head["total"] = found.total
-    as_text = request.records_format in search.COPY_FORMATS
-    records = orjson.dumps(found.records.decode()) if as_text else found.records
-    return RawJson(encode(head)[:-1] + b',"records":' + records + b"}")
+    return RawJson(encode(head)[:-1] + b',"records":' + found.records + b"}")
 
 
 def _up_to(most: int) -> AfterValidator:

@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Annotated, Any
 
 import msgspec
-import orjson
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from datastore.actions import freshness
@@ -29,6 +28,7 @@ from datastore.actions.parameters import (
 )
 from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.tables.access import readable
+from datastore.actions.tables.remembered import Answers, Heat
 from datastore.errors import ValidationError
 from datastore.settings import Settings
 from datastore.tables import registry
@@ -171,6 +171,12 @@ class _Prepared:
     pages: dict[int, search.Plan]
     """Plans of further pages by the part of the offset that stands in them."""
 
+    heat: Heat | None
+    """None for what may not be kept."""
+
+
+_answers = Answers()
+
 
 @dataclass(slots=True)
 class _Memory:
@@ -194,7 +200,11 @@ async def datastore_search(call: Call, parameters: DatastoreSearch) -> RawJson:
     async def find(schema: TableSchema) -> RawJson:
         prepared = _prepared(parameters, schema, call.settings)
         started = perf_counter()
-        found = await search.run(call.services.database, schema, prepared.plan)
+        database = call.services.database
+        if prepared.heat is None:
+            found = await search.run(database, schema, prepared.plan)
+        else:
+            found = await _answers.find(prepared.heat, database, schema, prepared.plan)
         call.timings["db"] = perf_counter() - started
         if call.freshness is not None and not prepared.moves:
             call.freshness.keep(schema, found.version, call.actor)
@@ -237,7 +247,9 @@ def _prepare(parameters: DatastoreSearch, schema: TableSchema, settings: Setting
     names = [*(["offset"] if parameters.offset is None else []), *_ECHOED_LAST]
     behind = {name: getattr(parameters, name) for name in names if name in given}
     texts = encode(opening)[:-1], b"," + encode(behind)[1:-1] if behind else b""
-    return _Prepared(schema, settings, request, plan, parameters.offset, texts, freshness.moves(parameters.filters), {})
+    moves = freshness.moves(parameters.filters)
+    heat = None if moves or not schema.counted else Heat()
+    return _Prepared(schema, settings, request, plan, parameters.offset, texts, moves, {}, heat)
 
 
 def _further(first: _Prepared, offset: int) -> _Prepared:
@@ -247,7 +259,10 @@ def _further(first: _Prepared, offset: int) -> _Prepared:
     if plan is None:
         plan = first.pages[begin] = search.plan(replace(first.request, offset=begin), first.schema)
     plan = plan.further(rest) if rest else plan
-    return _Prepared(first.schema, first.settings, first.request, plan, offset, first.opening, first.moves, first.pages)
+    heat = first.heat and Heat()
+    return _Prepared(
+        first.schema, first.settings, first.request, plan, offset, first.opening, first.moves, first.pages, heat
+    )
 
 
 def _result(call: Call, prepared: _Prepared, found: search.Found) -> RawJson:
@@ -258,10 +273,8 @@ def _result(call: Call, prepared: _Prepared, found: search.Found) -> RawJson:
         parts.append(b',"total":%d,"total_was_estimated":false' % found.total)
     if further := _next(request, prepared.plan, found):
         parts += (b",", encode(further)[1:-1])
-    as_text = request.records_format in search.COPY_FORMATS
-    records = orjson.dumps(found.records.decode()) if as_text else found.records
     links = _links(*call.request_target, request.limit or 0, prepared.offset or 0)
-    return RawJson(b"".join((*parts, b',"_links":', links, b',"records":', records, b"}")))
+    return RawJson(b"".join((*parts, b',"_links":', links, b',"records":', found.records, b"}")))
 
 
 def _request(parameters: DatastoreSearch, settings: Settings) -> search.Search:

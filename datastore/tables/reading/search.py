@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import asyncpg
+import orjson
 
 from datastore.errors import ValidationError
 from datastore.postgres.copy_out import Copy, copy_out
@@ -292,7 +293,7 @@ def _terms(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list[T
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of a search: ``records`` is JSON text, for csv and tsv the text itself."""
+    """The result of a search: ``records`` is JSON text, a list of rows or one string of csv or tsv."""
 
     fields: list[dict[str, Any]]
     records: bytes
@@ -340,15 +341,16 @@ async def _run_copy(connection: asyncpg.Connection, schema: TableSchema, plan: P
     if counts is None:
         raise gone(schema)
     last = None if plan.last is None else await connection.fetchval(f"{plan.with_}{plan.last}")
-    parts: list[bytes] = []
+    parts = [b'"']
     if plan.records is not None and plan.copy_format is not None:
 
         async def keep(rows: bytes) -> None:
-            parts.append(rows)
+            # In pieces, while PostgreSQL makes the next one: of the whole text it takes three times as long.
+            parts.append(orjson.dumps(rows.decode())[1:-1])
 
         copy = Copy(f"{plan.with_}{plan.records}", delimiter=COPY_FORMATS[plan.copy_format])
         await copy_out(connection, copy, keep, batch=2**17)
-    return _found(plan, counts, b"".join(parts), last)
+    return _found(plan, counts, b"".join((*parts, b'"')), last)
 
 
 def _found(plan: Plan, counts: Mapping[str, int], records: bytes, last: bytes | None) -> Found:
