@@ -101,8 +101,8 @@ class _File:
                         raise TooManyRows(f"more than {rows.most} rows")
             if self._feeding is not None:
                 await self._feeding
-            end = await _in_thread(writer.end) if writer.threaded else writer.end()
-            await self._give(self._head(writer) + end)
+            head = self._head(writer)
+            await self._give(head + (await _in_thread(writer.end) if writer.threaded else writer.end()))
             await self.chunks.put(None)
         except BaseException:
             # Nobody wants the rest: make room for the end, behind which the reader finds what went wrong.
