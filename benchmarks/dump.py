@@ -83,13 +83,21 @@ def _format(run: Run, resource: str, rows: int, format: str) -> list[Measurement
         pairs = interleave(ours, floor, run.pairs)
         speed = against_floor(f"dump {format}, {rows:,} rows", "rows/s", pairs, goal=GOALS[format])
     path.unlink()
+    changed = [_changed(run, resource, target) for _ in range(min(run.pairs, 3))] if format in COLUMNAR else []
     most = 64 if FORMATS[format].text else 256
     return [
         speed,
         at_most(f"dump {format}: first byte", "ms", first_bytes, goal=200),
+        *([Measurement(f"dump {format}: first byte after a change", "ms", Spread.of(changed))] if changed else []),
         at_most(f"dump {format}: growth of the worker's memory, most of all dumps", "MiB", [max(growths)], goal=most),
         Measurement(f"dump {format}: memory of the worker", "MiB", Spread.of(peaks)),
     ]
+
+
+def _changed(run: Run, resource: str, target: str) -> float:
+    """Milliseconds to the first byte when nothing that was remembered of the table is true any more."""
+    run.service.psql(f"UPDATE datastore.tables SET record_count = record_count WHERE resource_id = '{resource}'")
+    return download(run.service.server.port, target).first_byte * 1000
 
 
 def _floor(run: Run, resource: str, rows: int, format: str, path: Path) -> Callable[[], float] | None:

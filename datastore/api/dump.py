@@ -16,7 +16,7 @@ from datastore.actions.parameters import Boolean, Natural, Strings, one_of, vali
 from datastore.actions.services import Services
 from datastore.actions.tables.read import Selection
 from datastore.api.decode import query_parameters
-from datastore.api.download import Download
+from datastore.api.download import Download, download_headers
 from datastore.api.identity import identify
 from datastore.errors import BadRequest, DataStoreError, NotFound, ValidationError
 from datastore.exports import dump
@@ -71,8 +71,7 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
     format = FORMATS[parameters.format]
     name = f"{schema.resource_id}.{format.name}"
     if request.method == "HEAD":
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": format.content_type}
-        return Response(None, headers=headers)
+        return Response(None, headers=download_headers(name, format.content_type))
     options = Options(parameters.bom, parameters.eol == "crlf", services.settings.ms_in_timestamp)
     opener = of_table(services.database, schema, plan)
     try:

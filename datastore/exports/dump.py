@@ -1,7 +1,7 @@
 """Dumps: rows as a file of any format, streamed from one snapshot in constant memory.
 
-A task of its own fills a short queue with what PostgreSQL sends, and another one makes chunks of the file of it: while
-one of them is sent, the next is being made, and PostgreSQL is ahead of both.
+A task of its own fills a short queue with chunks of the file, made of what PostgreSQL sends. Where making them takes
+long, it is done in a thread while further rows are read and earlier chunks are sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datastore.exports.writer import BOM, Options, Writer
 from datastore.postgres.copy_out import copy_in_turns, copy_out
 
 _CHUNKS = 8
-"""Chunks of rows that may wait for a slow client: what a dump holds in memory."""
+"""Chunks that may wait for a slow client: what a dump holds in memory."""
 _PIECE = 512 * 1024
 """Bytes that are sent at a time, at most: the copies on their way then fit into memory that is at hand."""
 
@@ -47,7 +47,7 @@ async def start(
         raise ValidationError({"bom": [f"{format.name} is not text"]})
     if options.crlf and not format.lines:
         raise ValidationError({"eol": ["only csv and tsv have it"]})
-    chunks = _chunks(_Rows(opener, format, options, stall_timeout, count))
+    chunks = _chunks(_File(opener, format, options, stall_timeout, count))
     first = await anext(chunks)  # every format has something to say of no rows, but ndjson
     return _resumed(first, chunks)
 
@@ -59,38 +59,36 @@ async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGe
             yield chunk
 
 
-async def _chunks(coming: _Rows) -> AsyncGenerator[bytes, None]:
-    """The file, as soon as the first rows have come; at least one chunk, which may be empty."""
-    copying = asyncio.create_task(coming.copy())
-    writing = asyncio.create_task(coming.write(copying))
+async def _chunks(file: _File) -> AsyncGenerator[bytes, None]:
+    """The file, as soon as its first rows have come; at least one chunk, which may be empty."""
+    writing = asyncio.create_task(file.write())
     try:
-        while (chunk := await coming.ready.get()) is not None:
+        while (chunk := await file.chunks.get()) is not None:
             for at in range(0, len(chunk) or 1, _PIECE):
                 yield chunk[at : at + _PIECE]
         await writing  # raises what went wrong
     finally:
-        copying.cancel()
         writing.cancel()
-        await asyncio.gather(copying, writing, return_exceptions=True)
-        coming.abandon()
+        await asyncio.gather(writing, return_exceptions=True)
+        file.abandon()
 
 
 @dataclass
-class _Rows:
-    """From a COPY through a queue to a writer, and through another to whoever sends: all three work at a time."""
+class _File:
+    """From a COPY through a writer to a queue."""
 
     opener: Opener
     format: Format
     options: Options
     stall_timeout: float
     count: Callable[[int], None] | None
-    queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(_CHUNKS))
-    ready: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(1))
-    """Chunks of the file, and None behind the last one, or where :meth:`write` has failed."""
+    chunks: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(_CHUNKS))
     _writer: Writer | None = None
+    _begun: bool = False
+    _feeding: asyncio.Task[None] | None = None
 
-    async def copy(self) -> None:
-        """Run the COPY into the queue, and end it with None, whether it worked or not."""
+    async def write(self) -> None:
+        """Fill the queue, and end it with None, whether it worked or not."""
         try:
             async with self.opener() as (connection, rows):
                 self._writer = writer = await self.format.writer(connection, rows, self.options)
@@ -101,61 +99,53 @@ class _Rows:
                     count = await copy_out(connection, writer.copy, self._put, writer.batch)
                     if rows.most is not None and count > rows.most:
                         raise TooManyRows(f"more than {rows.most} rows")
-            await self.queue.put(None)
+            if self._feeding is not None:
+                await self._feeding
+            head = self._head(writer)
+            await self._give(head + (await _in_thread(writer.end) if writer.threaded else writer.end()))
+            await self.chunks.put(None)
         except BaseException:
             # Nobody wants the rest: make room for the end, behind which the reader finds what went wrong.
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self.queue.put_nowait(None)
+            while not self.chunks.empty():
+                self.chunks.get_nowait()
+            self.chunks.put_nowait(None)
             raise
-
-    async def write(self, copying: asyncio.Task[None]) -> None:
-        """Make chunks of the rows. Raises what the COPY raised."""
-        try:
-            rows = await self.queue.get()
-            if rows is None:
-                await copying
-            head = self.opening()
-            if head and self.writer.threaded:
-                await self.ready.put(head)  # the first rows take a moment
-                head = b""
-            while rows is not None:
-                if chunk := head + await self.written(rows):
-                    await self.ready.put(chunk)
-                head = b""
-                rows = await self.queue.get()
-            await copying
-            await self.ready.put(head + await self.closing())
-            await self.ready.put(None)
-        except Exception:  # but not a cancellation: nobody takes anything any more then
-            await self.ready.put(None)
-            raise
+        finally:
+            if self._feeding is not None:
+                self._feeding.cancel()
+                await asyncio.gather(self._feeding, return_exceptions=True)
 
     async def _put(self, rows: bytes) -> None:
+        """Further rows. What takes a thread goes on while the next ones are read, and those before are sent."""
         if self.count is not None:
             self.count(rows.count(b"\n"))
-        # A client that takes nothing must not hold a snapshot, and its connection, for ever.
-        async with asyncio.timeout(self.stall_timeout):  # unlike wait_for, it never misses a cancellation
-            await self.queue.put(rows)
-
-    @property
-    def writer(self) -> Writer:
-        """The writer of the format, which there is once rows have come or the COPY has ended well."""
         if self._writer is None:
             raise RuntimeError("rows came without a writer")
-        return self._writer
+        head = self._head(self._writer)
+        if not self._writer.threaded:
+            await self._give(head + self._writer.feed(rows))
+            return
+        if self._feeding is not None:
+            await self._feeding
+        elif head:
+            await self._give(head)  # the first rows take a moment
+        self._feeding = asyncio.create_task(self._feed(self._writer, rows))
 
-    def opening(self) -> bytes:
-        """The beginning of the file."""
-        return (BOM if self.options.bom else b"") + self.writer.begin()
+    async def _feed(self, writer: Writer, rows: bytes) -> None:
+        if chunk := await _in_thread(writer.feed, rows):
+            await self._give(chunk)
 
-    async def written(self, rows: bytes) -> bytes:
-        """Further rows in the file."""
-        return await _in_thread(self.writer.feed, rows) if self.writer.threaded else self.writer.feed(rows)
+    async def _give(self, chunk: bytes) -> None:
+        # A client that takes nothing must not hold a snapshot, and its connection, for ever.
+        async with asyncio.timeout(self.stall_timeout):  # unlike wait_for, it never misses a cancellation
+            await self.chunks.put(chunk)
 
-    async def closing(self) -> bytes:
-        """The end of the file."""
-        return await _in_thread(self.writer.end) if self.writer.threaded else self.writer.end()
+    def _head(self, writer: Writer) -> bytes:
+        """The beginning of the file, the first time."""
+        if self._begun:
+            return b""
+        self._begun = True
+        return (BOM if self.options.bom else b"") + writer.begin()
 
     def abandon(self) -> None:
         """Let go of a file, whether it is whole or not."""

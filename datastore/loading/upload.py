@@ -20,7 +20,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from datastore.errors import ValidationError
-from datastore.loading.arrow_sizes import unpacked_sizes
+from datastore.loading import arrow_sizes, parquet_sizes
 from datastore.tables.writing.columns import ColumnRecords
 from datastore.tables.writing.sources import JsonLines, JsonRecords, records_error
 
@@ -28,6 +28,8 @@ _BATCH = 8_000
 """Rows at a time."""
 _UNPACKED, _RATIO = 2**28, 16
 """Bytes that a record batch, or a row group, may have when unpacked: so many, and so many for each byte sent."""
+_EXPANDED = 2**26
+"""Bytes that the rows of a batch may have if each has the longest text of its row group."""
 _BLOCKS = (2**20, 2**24)
 """Bytes of CSV at a time; no row may be longer than the last."""
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -148,7 +150,7 @@ class _Arrow(_File):
     def batches(self) -> Iterator[pa.RecordBatch]:
         with _whole("Arrow data"), self._reader() as reader:
             is_file = isinstance(reader, pa.ipc.RecordBatchFileReader)
-            for size in unpacked_sizes(self._upload.file, self._upload.size, is_file):
+            for size in arrow_sizes.unpacked_sizes(self._upload.file, self._upload.size, is_file):
                 self._check_unpacked(size)
             if isinstance(reader, pa.ipc.RecordBatchFileReader):
                 found: Iterator[pa.RecordBatch] = map(reader.get_batch, range(reader.num_record_batches))
@@ -178,9 +180,11 @@ class _Parquet(_File):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         with _whole("Parquet"), self._reader() as reader:
-            for number in range(reader.num_row_groups):
-                self._check_unpacked(reader.metadata.row_group(number).total_byte_size)
-            yield from reader.iter_batches(_BATCH)
+            rows = _BATCH
+            for sizes in parquet_sizes.unpacked_sizes(self._upload.file, reader.metadata, _texts(reader.metadata)):
+                self._check_unpacked(sizes.unpacked)
+                rows = min(rows, max(1, _EXPANDED // max(sizes.expanding, 1)))
+            yield from reader.iter_batches(rows)
 
     @contextmanager
     def _reader(self) -> Iterator[pa.parquet.ParquetFile]:
@@ -191,14 +195,12 @@ class _Parquet(_File):
                 yield reader
 
 
-def _texts(metadata: pa.parquet.FileMetaData) -> list[str]:
+def _texts(metadata: pa.parquet.FileMetaData) -> set[str]:
     """The columns that are stored with dictionaries of texts."""
-    if not metadata.num_row_groups:
-        return []
-    group = metadata.row_group(0)
-    columns = (group.column(number) for number in range(group.num_columns))
-    texts = [one.path_in_schema for one in columns if one.has_dictionary_page and one.physical_type == "BYTE_ARRAY"]
-    return [name for name in texts if name in metadata.schema.to_arrow_schema().names]
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    columns = (group.column(number) for group in groups for number in range(group.num_columns))
+    texts = {one.path_in_schema for one in columns if one.has_dictionary_page and one.physical_type == "BYTE_ARRAY"}
+    return texts.intersection(metadata.schema.to_arrow_schema().names)
 
 
 @contextmanager

@@ -439,9 +439,29 @@ def bomb(kind: str) -> tuple[bytes, str]:
         repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 4_000, pa.int32()), pa.array(["x" * 2**20]))
         pa.parquet.write_table(pa.table({"name": repeated}), output, compression="zstd", store_schema=False)
         return output.getvalue().to_pybytes(), PARQUET
+    if kind == "parquet: texts that only repeat the first":
+        same = pa.table({"name": pa.array(["x" * 2**20] * 2_000, pa.large_string())})
+        encoding = {"name": "DELTA_BYTE_ARRAY"}
+        pa.parquet.write_table(same, output, compression="zstd", use_dictionary=False, column_encoding=encoding)
+        return output.getvalue().to_pybytes(), PARQUET
     if kind == "parquet: a large page":
         long = pa.table({"name": pa.array(["x" * 2**26] * 6, pa.large_string())})
         pa.parquet.write_table(long, output, compression="zstd", use_dictionary=False)
+        return output.getvalue().to_pybytes(), PARQUET
+    if kind == "parquet: a large page that the footer denies":
+        long = pa.table({"name": pa.array(["x" * 2**26] * 6, pa.large_string())})
+        pa.parquet.write_table(long, output, compression="zstd", use_dictionary=False)
+        group = pa.parquet.read_metadata(output.getvalue()).row_group(0)
+        true = number(group.total_byte_size)
+        body = output.getvalue().to_pybytes()
+        assert group.total_byte_size == group.column(0).total_uncompressed_size
+        assert body.count(true) == 2
+        body = body.replace(true, number(1000, len(true)))
+        assert pa.parquet.read_metadata(io.BytesIO(body)).row_group(0).total_byte_size == 1000
+        return body, PARQUET
+    if kind == "parquet: a list of very many":
+        many = pa.ListArray.from_arrays(pa.array([0, 2**25], pa.int32()), pa.repeat(pa.scalar(0, pa.int8()), 2**25))
+        pa.parquet.write_table(pa.table({"tags": many}), output, compression="zstd")
         return output.getvalue().to_pybytes(), PARQUET
     table = pa.table({"age": pa.repeat(pa.scalar(0, pa.int64()), 50_000_000)})
     new = pa.ipc.new_file if kind == "arrow file" else pa.ipc.new_stream
@@ -450,7 +470,22 @@ def bomb(kind: str) -> tuple[bytes, str]:
     return output.getvalue().to_pybytes(), FILE if kind == "arrow file" else STREAM
 
 
-@pytest.mark.parametrize("kind", ["parquet: a large page", "arrow stream", "arrow file"])
+def number(value: int, length: int = 0) -> bytes:
+    """As Thrift's compact protocol has a number above zero, in at least so many bytes."""
+    rest, parts = value << 1, []
+    while rest > 127 or len(parts) < length - 1:
+        parts.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*parts, rest])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("parquet: a large page", "parquet: a large page that the footer denies", "parquet: a list of very many"),
+        *("arrow stream", "arrow file"),
+    ],
+)
 async def test_what_would_unpack_to_gigabytes_is_refused(api: Api, people: str, kind: str) -> None:
     body, media_type = bomb(kind)
     assert len(body) < 100_000
@@ -459,8 +494,9 @@ async def test_what_would_unpack_to_gigabytes_is_refused(api: Api, people: str, 
     assert "bytes when unpacked" in response.json()["error"]["records"][0]
 
 
-def test_one_long_text_in_all_rows_is_unpacked_row_by_row() -> None:
-    body, media_type = bomb("parquet: one long text in all rows")
+@pytest.mark.parametrize("kind", ["parquet: one long text in all rows", "parquet: texts that only repeat the first"])
+def test_one_long_text_in_all_rows_is_unpacked_row_by_row(kind: str) -> None:
+    body, media_type = bomb(kind)
     with tempfile.TemporaryFile() as file:
         file.write(body)
         file.flush()

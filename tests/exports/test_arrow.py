@@ -179,6 +179,25 @@ async def test_selection_and_no_rows(make_table: MakeTable, fetch: Fetch, format
 
 
 @pytest.mark.parametrize("format", ["parquet", "arrow"])
+async def test_decimals_fit_after_every_change(
+    call: CallAction, make_table: MakeTable, fetch: Fetch, format: str
+) -> None:
+    """What was remembered of a column's values is of that version of the table only."""
+    resource = await make_table({"x": "numeric"}, [{"x": "1.5"}])
+    expected = [Decimal("1.5")]
+    for text in ("2.125", "123456789012345678901.5", "-0.00000000000000000001", f"{'9' * 60}.5", f"{'9' * 90}.25"):
+        again = [read(format, await fetch(resource, format=format)) for _ in range(2)]
+        assert [list(map(Decimal, values(found, "x"))) for found in again] == [expected] * 2
+        await call("datastore_upsert", resource_id=resource, method="insert", records=[{"x": text}])
+        expected.append(Decimal(text))
+    assert list(map(Decimal, values(read(format, await fetch(resource, format=format)), "x"))) == expected
+    [only] = values(read(format, await fetch(resource, format=format, filters='{"x": "2.125"}')), "x")
+    assert only == Decimal("2.125")
+    await call("datastore_upsert", resource_id=resource, method="insert", records=[{"x": "NaN"}])
+    assert values(read(format, await fetch(resource, format=format)), "x")[-1] == "NaN"
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
 async def test_one_column_of_odd_texts_in_many_blocks(
     make_table: MakeTable, fetch: Fetch, services: Services, format: str
 ) -> None:

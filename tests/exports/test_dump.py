@@ -9,11 +9,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from datastore.actions.registry import RawJson
 from datastore.actions.services import Services
-from datastore.exports import dump, rows
+from datastore.exports import arrow, dump, rows
 from datastore.exports.formats import FORMATS, by_extension
 from datastore.exports.rows import of_table
 from datastore.exports.writer import Options
@@ -22,6 +24,8 @@ from datastore.tables.reading import search
 from datastore.tables.reading.matching import Match
 from datastore.tables.reading.search import Search
 from datastore.tables.schema import TableSchema
+from tests.e2e.test_wire import serve
+from tests.exports.conftest import MakeTable
 
 CallAction = Callable[..., Awaitable[Any]]
 ROWS = 40_000
@@ -42,12 +46,15 @@ def connections(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 async def large(
     call: CallAction, services: Services, resource: str, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> TableSchema:
-    """A table whose dump is several times what may wait in memory."""
+    """A table whose dump is several times what may wait in memory, in any format."""
     monkeypatch.setattr(dump, "_CHUNKS", 1)
+    monkeypatch.setattr(arrow._Columnar, "batch", 2**18)
+    monkeypatch.setattr(arrow, "_ROW_GROUP", 2**18)
+    types = {"n": "int", "t": "text", "lat": "float8", "lon": "float8"}
     await call(
-        "datastore_create", resource_id=resource, fields=[{"id": "n", "type": "int"}, {"id": "t", "type": "text"}]
+        "datastore_create", resource_id=resource, fields=[{"id": name, "type": type} for name, type in types.items()]
     )
-    records = ",".join(f'{{"n":{number},"t":"{"x" * 300}"}}' for number in range(ROWS))
+    records = ",".join(f'{{"n":{number},"t":"{"x" * 300}","lat":1,"lon":2}}' for number in range(ROWS))
     await call("datastore_upsert", resource_id=resource, method="insert", records=RawJson(f"[{records}]".encode()))
     schema = await services.schemas.get(resource)
     assert schema is not None
@@ -83,7 +90,7 @@ async def test_one_snapshot_whatever_is_written_meanwhile(
     await call("datastore_upsert", resource_id=large.resource_id, method="insert", records=[{"n": -1}])
     text += [chunk async for chunk in chunks]
     found = list(csv.reader(io.StringIO(b"".join(text).decode())))
-    assert found[0] == ["_id", "n", "t"]
+    assert found[0] == ["_id", "n", "t", "lat", "lon"]
     assert [row[1] for row in found[1:]] == [str(number) for number in range(ROWS)]
 
 
@@ -123,7 +130,7 @@ async def test_one_connection_if_no_second_one_is_free(
     assert sum([chunk.count(b"\n") async for chunk in chunks]) > 0
 
 
-@pytest.mark.parametrize("format", ["csv", "xml", "xlsx"])
+@pytest.mark.parametrize("format", FORMATS)
 async def test_a_client_that_leaves_stops_the_query(
     services: Services, large: TableSchema, connections: int, format: str
 ) -> None:
@@ -134,7 +141,7 @@ async def test_a_client_that_leaves_stops_the_query(
     await until(services, 0)
 
 
-@pytest.mark.parametrize("format", ["json", "parquet", "xlsx"])
+@pytest.mark.parametrize("format", FORMATS)
 async def test_an_error_in_the_middle_breaks_the_transfer(services: Services, large: TableSchema, format: str) -> None:
     chunks = await started(services, large, format)
     await anext(chunks)
@@ -145,6 +152,33 @@ async def test_an_error_in_the_middle_breaks_the_transfer(services: Services, la
     with pytest.raises((asyncpg.PostgresError, ConnectionError, asyncpg.InterfaceError)):
         async for _ in chunks:
             pass
+
+
+async def test_a_connection_that_is_closed_stops_the_query(
+    app: Starlette, services: Services, large: TableSchema, connections: int
+) -> None:
+    async with serve(app) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port, limit=2**10)
+        writer.write(f"GET /datastore/dump/{large.resource_id} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        await until(services, connections)
+        writer.transport.abort()
+        await until(services, 0)
+
+
+async def test_a_part_is_not_to_be_had(client: httpx.AsyncClient, make_table: MakeTable) -> None:
+    resource = await make_table({"a": "int"}, [{"a": 1}, {"a": 2}])
+    path = f"/datastore/dump/{resource}"
+    plain = {"Accept-Encoding": "identity"}
+    whole = await client.get(path, headers={**plain, "Range": "bytes=0-3"})
+    assert (whole.status_code, whole.text) == (200, "_id,a\n1,1\n2,2\n")
+    head = await client.head(path, headers={**plain, "Range": "bytes=0-3"})
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("accept-ranges", "content-type", "content-disposition", "etag", "cache-control"):
+        assert head.headers[name] == whole.headers[name], name
+    assert head.headers["accept-ranges"] == "none"
+    known = {**plain, "If-None-Match": head.headers["etag"]}
+    assert [(await call(path, headers=known)).status_code for call in (client.get, client.head)] == [304, 304]
 
 
 async def test_a_stalled_client_is_given_up(services: Services, large: TableSchema, monkeypatch: Any) -> None:
