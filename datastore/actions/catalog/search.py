@@ -154,7 +154,7 @@ async def package_search(call: Call, parameters: PackageSearch) -> dict[str, Any
         box=_box(parameters),
     )
     services = call.services
-    found = await search(services.database.owner, call.actor, asked, services.facet_values, call.settings.read_timeout)
+    found = await search(services.database.owner, call.actor, asked, services.search_memory, call.settings.read_timeout)
     datasets = [show_dataset(dataset, call.site_url, actor=call.actor) for dataset in found.datasets]
     result: dict[str, Any] = {
         "count": found.count,
