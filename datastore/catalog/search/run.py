@@ -21,6 +21,9 @@ from datastore.catalog.search.visible import PUBLIC_ONLY, Scope, visible
 from datastore.errors import SearchError
 from datastore.postgres.translate import about_input
 
+_FEW = 100
+"""So many times as many as a page shows are few enough to be found first, and put in order then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -165,14 +168,17 @@ class _Running:
         self, where: str, score: str | None, arguments: Arguments, terms: list[tuple[str, str]], found: Found
     ) -> None:
         order = sorting.order_by(terms, "score" if score else None, arguments)
+        matching = f"datastore.dataset_search AS entry WHERE {where}"
+        if found.count < _FEW * (self._asked.start + self._asked.rows):
+            # The planner knows less well how many there are. It must not look for them along the index of the order.
+            matching = f"(SELECT * FROM {matching} OFFSET 0) AS entry"
         statement = f"""
             SELECT page.dataset_id, page.score, found.fields
             FROM (
                 SELECT entry.*, row_number() OVER () AS place
                 FROM (
                     SELECT entry.dataset_id, {score or "1::float8"} AS score
-                    FROM datastore.dataset_search AS entry
-                    WHERE {where}
+                    FROM {matching}
                     ORDER BY {order}
                     LIMIT {arguments.add(self._asked.rows)}::bigint OFFSET {arguments.add(self._asked.start)}::bigint
                 ) AS entry
