@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from datastore.accounts.actor import ANONYMOUS
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
+from datastore.catalog.search import run as search_run
 from datastore.catalog.search.remembered import Counted, Remembered, State, state_of
 from datastore.errors import SearchError, SearchQueryError, ValidationError
 from datastore.postgres.database import Transaction
+from tests.accounts.people import caller, site_with
 from tests.catalog.samples import ActionCall, unique
 from tests.catalog.search.test_syntax import TEXTS
 from tests.catalog.search.world import World, letters
@@ -458,6 +460,26 @@ async def test_a_change_that_is_not_committed_is_not_remembered(world: World, se
     with pytest.raises(ZeroDivisionError):
         await services.database.write(fails)
     assert await _counts(services, query) == (1, {"one": 1})
+
+
+@pytest.mark.parametrize("few", [0, 100])
+async def test_few_and_many_are_put_in_the_same_order(world: World, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches that find few datasets and those that find many have another plan."""
+    monkeypatch.setattr(search_run, "_FEW", few)
+    for sort in ("name asc", "title_string desc", "metadata_created asc", "id desc", "num_tags asc, name desc"):
+        found = [item["id"] for item in (await world.search("title:*", sort=sort))["results"]]
+        assert len(found) == 4
+        pages = [(await world.search("title:*", sort=sort, rows=1, start=start))["results"] for start in range(4)]
+        assert [page[0]["id"] for page in pages] == found
+    by_name = [item["name"] for item in (await world.search("title:*", sort="name asc"))["results"]]
+    assert by_name == sorted(by_name)
+
+
+async def test_the_site_says_how_many_rows_at_most(world: World, services: Services) -> None:
+    small = caller(site_with(services, package_search_rows_max=2), ANONYMOUS)
+    for rows in (None, 3, 1000):
+        found = await small("package_search", fq=f'owner_org:"{world.organization["id"]}"', rows=rows)
+        assert (found["count"], len(found["results"])) == (4, 2)
 
 
 def test_little_is_remembered() -> None:
