@@ -41,8 +41,8 @@ _START = datetime(2015, 1, 1)
 _NOT_INDEXED = """
     SELECT id FROM datastore.datasets
     WHERE NOT EXISTS (SELECT FROM datastore.dataset_search AS entry WHERE entry.dataset_id = datasets.id)
-    LIMIT 200
 """
+_BATCH = 500
 
 
 class Vocabulary:
@@ -253,10 +253,20 @@ def processor(service: Service) -> float:
 
 
 async def _index(dsn: str) -> None:
-    """Index the datasets that are not, as ``datastore reindex`` does it with all."""
+    """Index the datasets that are not, as ``datastore reindex`` does it with all, on two connections at once."""
     connection = await asyncpg.connect(dsn)
     try:
-        while rows := await connection.fetch(_NOT_INDEXED):
-            await connection.execute("SELECT datastore.index_datasets($1)", [row["id"] for row in rows])
+        ids = [row["id"] for row in await connection.fetch(_NOT_INDEXED)]
     finally:
         await connection.close()
+    batches = [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]
+
+    async def work() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            while batches:
+                await connection.execute("SELECT datastore.index_datasets($1)", batches.pop())
+        finally:
+            await connection.close()
+
+    await asyncio.gather(work(), work())

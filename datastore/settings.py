@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     # Searches
     search_rows_default: int = Field(100, ge=0, description="`limit` of datastore_search when none is given.")
     search_rows_max: int = Field(32_000, ge=1, description="Largest `limit` of datastore_search.")
+    package_search_rows_max: int = Field(1000, ge=1, description="Largest `rows` of package_search.")
     default_fts_lang: str = Field("english", description="Text-search configuration used for full text.")
     ms_in_timestamp: bool = Field(True, description="Show timestamps with three digits of milliseconds.")
 

@@ -69,6 +69,29 @@ CREATE UNLOGGED TABLE datastore.search_pending (
     PRIMARY KEY (transaction, dataset_id)
 );
 
+-- The transactions that changed what is searched, of late: those that a snapshot sees name its state, so that counts can be
+-- remembered; see datastore/catalog/search/remembered.py. Old ones are removed by one that comes in their place: so no two
+-- states have the same name.
+CREATE TABLE datastore.search_changes (transaction xid8 PRIMARY KEY);
+
+CREATE FUNCTION datastore.search_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO datastore.search_changes (transaction) VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
+    IF FOUND AND (SELECT count(*) FROM datastore.search_changes) > 50 THEN
+        DELETE FROM datastore.search_changes
+        WHERE transaction IN (
+            SELECT transaction FROM datastore.search_changes
+            WHERE transaction <> pg_current_xact_id()
+            FOR UPDATE SKIP LOCKED); -- nobody waits here for another's COMMIT
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON datastore.dataset_search
+    FOR EACH STATEMENT EXECUTE FUNCTION datastore.search_changed();
+
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_opclass WHERE opcname = 'gin_trgm_ops' AND opcnamespace = 'datastore'::regnamespace) THEN

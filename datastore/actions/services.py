@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from datastore.accounts.tokens import Tokens
 from datastore.catalog import licenses
-from datastore.catalog.search.facets import FacetValues
 from datastore.catalog.search.index import keep_licenses
+from datastore.catalog.search.run import Memory
 from datastore.catalog.site.options import Options
 from datastore.jobs.runner import Jobs
 from datastore.postgres.database import Database
@@ -32,7 +32,7 @@ class Services:
     statistics: Statistics
     sql: Sql
     options: Options
-    facet_values: FacetValues
+    search_memory: Memory
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> Services:
@@ -56,7 +56,7 @@ class Services:
             Statistics(database),
             sql,
             Options(database),
-            FacetValues(),
+            Memory(),
         )
 
     async def close(self) -> None:

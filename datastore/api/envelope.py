@@ -23,6 +23,7 @@ from datastore.postgres.database import CONNECTION_LOST
 log = structlog.get_logger(__name__)
 _RETRY_AFTER = b"2"
 _INT64 = range(-(2**63), 2**64)
+_SCALARS = frozenset({str, int, bool, type(None)})
 
 
 def success(site_url: str, action: str, result: Any, changed_entities: Mapping[str, list[str]]) -> bytes:
@@ -84,7 +85,25 @@ def dumps(value: Any) -> bytes:
     except TypeError:
         return orjson.dumps(_plain(value), default=_default)
     # orjson writes NaN as null, without asking.
-    return orjson.dumps(_plain(value), default=_default) if b"null" in text else text
+    return text if b"null" not in text or _finite(value) else orjson.dumps(_plain(value), default=_default)
+
+
+def _finite(value: Any) -> bool:
+    """``value`` is made of dicts, lists and scalars, without NaN and infinities."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        kind = type(item)
+        if kind is dict:
+            waiting.extend(item.values())
+        elif kind is list:
+            waiting.extend(item)
+        elif kind is float:
+            if not isfinite(item):
+                return False
+        elif kind not in _SCALARS:
+            return False
+    return True
 
 
 def _default(value: Any) -> Any:

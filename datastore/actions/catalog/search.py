@@ -31,7 +31,6 @@ from datastore.catalog.search.visible import Scope
 from datastore.errors import SearchError, SearchQueryError
 from datastore.validation import is_storable
 
-MAX_ROWS = 1000
 _LOCAL = re.compile(r"\s*\{!")
 _WEIGHT = re.compile(r"([A-Za-z0-9_-]+)(?:\^(\d+(?:\.\d+)?))?")
 _MIN_MATCH = re.compile(r"\s*-?\d+%?\s*|(?:\s*\d+\s*<\s*-?\d+%?)+\s*")
@@ -77,7 +76,9 @@ class PackageSearch(Parameters):
         [], description="Conditions that narrow the search and do not matter to the order."
     )
     fq_list: Annotated[list[str], BeforeValidator(_texts)] = Field([], description="Further conditions, all required.")
-    rows: Natural = Field(None, description="How many datasets to show, 10 by default, at most 1000.")
+    rows: Natural = Field(
+        None, description="How many datasets to show, 10 by default, at most 1000 if the site does not say otherwise."
+    )
     start: Natural = Field(None, description="How many datasets to leave out first.")
     sort: Text = Field(None, description="Such as `metadata_modified desc`; by relevance if not given.")
     facet: Boolean = Field(True, description="Whether values are counted.")
@@ -128,7 +129,7 @@ async def package_search(call: Call, parameters: PackageSearch) -> dict[str, Any
 
     Only datasets that the caller may see are found and counted. `did_you_mean` is there when a word is misspelled.
     """
-    rows = 10 if parameters.rows is None else min(parameters.rows, MAX_ROWS)
+    rows = min(10 if parameters.rows is None else parameters.rows, call.settings.package_search_rows_max)
     filters = [*parameters.fq, *parameters.fq_list]
     limit = 50 if parameters.facet_limit is None else parameters.facet_limit
     asked = Search(
@@ -154,7 +155,7 @@ async def package_search(call: Call, parameters: PackageSearch) -> dict[str, Any
         box=_box(parameters),
     )
     services = call.services
-    found = await search(services.database.owner, call.actor, asked, services.facet_values, call.settings.read_timeout)
+    found = await search(services.database.owner, call.actor, asked, services.search_memory, call.settings.read_timeout)
     datasets = [show_dataset(dataset, call.site_url, actor=call.actor) for dataset in found.datasets]
     result: dict[str, Any] = {
         "count": found.count,

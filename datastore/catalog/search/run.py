@@ -15,10 +15,14 @@ from datastore.catalog.search import facets, fields, lucene, simple, sorting, su
 from datastore.catalog.search.analysis import Analysis, analyse
 from datastore.catalog.search.facets import NOTHING, Counts, FacetValues, Wanted
 from datastore.catalog.search.plan import DEFAULT_WEIGHTS, Arguments, Planner, Weights
+from datastore.catalog.search.remembered import Counted, Remembered, key_of, state_of
 from datastore.catalog.search.tree import Everything, Node, QuerySyntaxError
 from datastore.catalog.search.visible import PUBLIC_ONLY, Scope, visible
 from datastore.errors import SearchError
 from datastore.postgres.translate import about_input
+
+_FEW = 100
+"""So many times as many as a page shows are few enough to be found first, and put in order then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,14 @@ class Search:
     box: tuple[float, float, float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a worker remembers from search to search."""
+
+    values: FacetValues = field(default_factory=FacetValues)
+    counts: Remembered = field(default_factory=Remembered)
+
+
 @dataclass(slots=True)
 class Found:
     """What is found: datasets, or ``partial`` ones if the search names fields."""
@@ -51,7 +63,7 @@ class Found:
     suggestion: str | None = None
 
 
-async def search(pool: asyncpg.Pool, actor: Actor, asked: Search, remembered: FacetValues, limit: float) -> Found:
+async def search(pool: asyncpg.Pool, actor: Actor, asked: Search, memory: Memory, limit: float) -> Found:
     """Search the datasets that the actor may see, no statement longer than ``limit`` seconds.
 
     Raises :class:`SearchError` for a query that cannot be understood, :class:`SearchQueryError` for an order.
@@ -63,7 +75,7 @@ async def search(pool: asyncpg.Pool, actor: Actor, asked: Search, remembered: Fa
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute(f"SET LOCAL statement_timeout = {int(limit * 1000)}")
             running = _Running(connection, actor, asked, filters)
-            return await running.run(query, in_words, terms, remembered)
+            return await running.run(query, in_words, terms, memory)
     except QuerySyntaxError as error:
         raise SearchError(f"Search error: {str(error)!r}") from None
     except asyncpg.QueryCanceledError:
@@ -93,7 +105,7 @@ class _Running:
         self._filters = filters
         self._now = dates.now()
 
-    async def run(self, query: Node, in_words: bool, terms: list[tuple[str, str]], remembered: FacetValues) -> Found:
+    async def run(self, query: Node, in_words: bool, terms: list[tuple[str, str]], memory: Memory) -> Found:
         asked = self._asked
         analysis = await analyse(self._connection, [query, *self._filters])
         arguments = Arguments()
@@ -102,7 +114,9 @@ class _Running:
             # The planner does not count what it costs to read the long column of every row; the index need not.
             await self._connection.execute("SET LOCAL enable_seqscan = off")
         found = Found(0, sorting.shown(terms))
-        await self._count(where, arguments, remembered, found)
+        counted = await self._counted(where, arguments, memory)
+        found.count, found.facets = counted.count, counted.facets
+        found.described = await facets.described(self._connection, found.facets)
         if found.count > asked.start and asked.rows:
             score = Planner(analysis, arguments, self._now, asked.weights).score(query)
             await self._page(where, score, arguments, terms, found)
@@ -122,33 +136,49 @@ class _Running:
             )
         return " AND ".join(conditions) or "true"
 
-    async def _count(self, where: str, arguments: Arguments, remembered: FacetValues, found: Found) -> None:
+    async def _counted(self, where: str, arguments: Arguments, memory: Memory) -> Counted:
+        """The counts, remembered or not. What depends on who asks is always counted."""
+        if self._asked.scope.beyond_public:
+            return await self._count(where, arguments, memory.values)
+        key = key_of(where, arguments.values, self._asked.facets)
+        state = await state_of(self._connection)
+        known = memory.counts.get(key, state)
+        if known is None:
+            known = await self._count(where, arguments, memory.values)
+            memory.counts.put(key, state, known)
+        return known
+
+    async def _count(self, where: str, arguments: Arguments, remembered: FacetValues) -> Counted:
         wanted = self._asked.facets
         codes = "string_agg(entry.facets, ''::bytea)" if wanted.by_code else "NULL::bytea"
         statement = f"SELECT count(*), {codes} FROM datastore.dataset_search AS entry WHERE {where}"
-        found.count, strung = await self._connection.fetchrow(statement, *arguments.values)
+        count, strung = await self._connection.fetchrow(statement, *arguments.values)
+        found: Counts = {}
         by_code = await facets.count_codes(self._connection, remembered, strung or b"", wanted)
         for name in wanted.fields:
             if name in by_code:
-                found.facets[name] = by_code[name]
-            elif found.count:
-                found.facets[name] = await facets.count_values(self._connection, name, where, arguments.values, wanted)
+                found[name] = by_code[name]
+            elif count:
+                found[name] = await facets.count_values(self._connection, name, where, arguments.values, wanted)
             else:
-                found.facets[name] = {}
-        found.described = await facets.described(self._connection, found.facets)
+                found[name] = {}
+        return Counted(count, found)
 
     async def _page(
         self, where: str, score: str | None, arguments: Arguments, terms: list[tuple[str, str]], found: Found
     ) -> None:
         order = sorting.order_by(terms, "score" if score else None, arguments)
+        matching = f"datastore.dataset_search AS entry WHERE {where}"
+        if found.count < _FEW * (self._asked.start + self._asked.rows):
+            # The planner knows less well how many there are. It must not look for them along the index of the order.
+            matching = f"(SELECT * FROM {matching} OFFSET 0) AS entry"
         statement = f"""
             SELECT page.dataset_id, page.score, found.fields
             FROM (
                 SELECT entry.*, row_number() OVER () AS place
                 FROM (
                     SELECT entry.dataset_id, {score or "1::float8"} AS score
-                    FROM datastore.dataset_search AS entry
-                    WHERE {where}
+                    FROM {matching}
                     ORDER BY {order}
                     LIMIT {arguments.add(self._asked.rows)}::bigint OFFSET {arguments.add(self._asked.start)}::bigint
                 ) AS entry

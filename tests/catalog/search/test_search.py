@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from datastore.accounts.actor import ANONYMOUS
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
+from datastore.catalog.search import run as search_run
+from datastore.catalog.search.remembered import Counted, Remembered, State, state_of
 from datastore.errors import SearchError, SearchQueryError, ValidationError
+from datastore.postgres.database import Transaction
+from tests.accounts.people import caller, site_with
 from tests.catalog.samples import ActionCall, unique
 from tests.catalog.search.test_syntax import TEXTS
-from tests.catalog.search.world import World
+from tests.catalog.search.world import World, letters
 
 
 @pytest.fixture
@@ -401,3 +405,89 @@ async def test_any_field_has_a_result_or_is_refused(services: Services, field: s
 
 async def _search(services: Services, parameters: dict[str, Any]) -> Any:
     return await run("package_search", Call(services, ANONYMOUS, "http://test"), parameters)
+
+
+async def _counts(services: Services, query: str) -> tuple[int, dict[str, int]]:
+    """What the public finds with the query, counted by tags; this worker remembers it."""
+    parameters = {"q": query, "facet.field": ["tags"], "rows": 0}
+    found: dict[str, Any] = await run("package_search", Call(services, ANONYMOUS, "http://test"), parameters)
+    return found["count"], found["facets"]["tags"]
+
+
+async def test_what_is_remembered_is_true(world: World, services: Services) -> None:
+    mark = letters("memory")
+    first = await world.add(f"{mark} first", tags=[{"name": "one"}])
+    query = f"title:{mark}"
+    assert await _counts(services, query) == (1, {"one": 1})
+    assert await _counts(services, query) == (1, {"one": 1})
+    second = await world.add(f"{mark} second", tags=[{"name": "one"}, {"name": "two"}])
+    assert await _counts(services, query) == (2, {"one": 2, "two": 1})
+    await world.call("package_patch", id=first["id"], tags=[])
+    assert await _counts(services, query) == (2, {"one": 1, "two": 1})
+    await world.call("package_patch", id=second["id"], private=True)
+    assert await _counts(services, query) == (1, {})
+    private = await world.search(query, include_private=True, facet_field=["tags"])
+    assert (private["count"], private["facets"]["tags"]) == (2, {"one": 1, "two": 1})
+    assert await _counts(services, query) == (1, {})
+    await world.call("dataset_purge", id=first["id"])
+    assert await _counts(services, query) == (0, {})
+
+
+async def test_the_state_has_another_name_after_every_change(world: World, services: Services) -> None:
+    async def state() -> State:
+        return await state_of(services.database.owner)
+
+    seen = [await state()]
+    dataset = await world.add("Changed often")
+    for number in range(60):
+        await world.call("package_patch", id=dataset["id"], title=f"Changed {number}")
+        seen.append(await state())
+    assert len(set(seen)) == len(seen)
+    assert max(map(len, seen)) < 300  # other tests write meanwhile
+
+
+async def test_a_change_that_is_not_committed_is_not_remembered(world: World, services: Services) -> None:
+    mark = letters("rolled")
+    dataset = await world.add(f"{mark} title", tags=[{"name": "one"}])
+    query = f"title:{mark}"
+
+    async def fails(tx: Transaction) -> None:
+        await tx.connection.execute("UPDATE datastore.datasets SET private = true WHERE id = $1", dataset["id"])
+        await tx.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # the index is written now
+        assert await _counts(services, query) == (1, {"one": 1})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await services.database.write(fails)
+    assert await _counts(services, query) == (1, {"one": 1})
+
+
+@pytest.mark.parametrize("few", [0, 100])
+async def test_few_and_many_are_put_in_the_same_order(world: World, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches that find few datasets and those that find many have another plan."""
+    monkeypatch.setattr(search_run, "_FEW", few)
+    for sort in ("name asc", "title_string desc", "metadata_created asc", "id desc", "num_tags asc, name desc"):
+        found = [item["id"] for item in (await world.search("title:*", sort=sort))["results"]]
+        assert len(found) == 4
+        pages = [(await world.search("title:*", sort=sort, rows=1, start=start))["results"] for start in range(4)]
+        assert [page[0]["id"] for page in pages] == found
+    by_name = [item["name"] for item in (await world.search("title:*", sort="name asc"))["results"]]
+    assert by_name == sorted(by_name)
+
+
+async def test_the_site_says_how_many_rows_at_most(world: World, services: Services) -> None:
+    small = caller(site_with(services, package_search_rows_max=2), ANONYMOUS)
+    for rows in (None, 3, 1000):
+        found = await small("package_search", fq=f'owner_org:"{world.organization["id"]}"', rows=rows)
+        assert (found["count"], len(found["results"])) == (4, 2)
+
+
+def test_little_is_remembered() -> None:
+    memory, counted = Remembered(), Counted(1, {"tags": {"one": 1}})
+    for number in range(300):
+        memory.put(number, ("1",), counted)
+    assert memory.get(299, ("1",)) == counted
+    assert memory.get(299, ("1", "2")) is None
+    assert memory.get(0, ("1",)) is None
+    memory.put("large", ("1",), Counted(1, {"tags": {str(number): 1 for number in range(3000)}}))
+    assert memory.get("large", ("1",)) is None
