@@ -194,6 +194,7 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "package_relationships_list",
             "package_show",
             "resource_show",
+            "resource_status_show",
             "resource_view_list",
             "resource_view_show",
             "task_status_show",
@@ -320,6 +321,7 @@ _BY_RULE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
         SYSADMIN,
         (
             "activity_create",
+            "activity_delete",
             "config_option_list",
             "config_option_show",
             "config_option_update",

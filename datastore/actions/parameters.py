@@ -100,10 +100,6 @@ def _boolean(value: Any) -> bool:
     return bool(value)
 
 
-def _flag(value: Any) -> bool | None:
-    return None if value is None else _boolean(value)
-
-
 def _integer(value: Any) -> int | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -209,8 +205,8 @@ def one_of(*choices: str) -> BeforeValidator:
 
 
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Flag = Annotated[bool | None, BeforeValidator(_flag)]
-"""A boolean of an object, where null says nothing about it."""
+Flag = Annotated[bool | None, BeforeValidator(_boolean)]
+"""A boolean of an object; None by default, if nothing is said about it."""
 Integer = Annotated[int | None, BeforeValidator(_integer)]
 Natural = Annotated[int | None, BeforeValidator(_natural)]
 Text = Annotated[str | None, BeforeValidator(_text)]

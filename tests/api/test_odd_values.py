@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from datastore.actions import registry
+from tests.catalog.samples import ActionCall, unique
 
 ODD = [
     b"0.1234567890123456789012345",
@@ -30,19 +31,30 @@ ODD = [
 ]
 
 
+async def subject(call: ActionCall, name: str, dataset: str, resource: str) -> str:
+    """The id of something that the action is about."""
+    for kind in ("organization", "group", "vocabulary", "user"):
+        if name.startswith(f"{kind}_"):
+            person = {"email": f"{unique()}@example.org", "password": "12345678"} if kind == "user" else {}
+            made = await call(f"{kind}_create", name=unique(), **person)
+            return str(made["id"])
+    return resource if "resource" in name or "datastore" in name else dataset
+
+
 @pytest.mark.parametrize("name", registry.names())
 async def test_odd_values(
-    client: httpx.AsyncClient, admin_headers: dict[str, str], dataset: str, resource: str, name: str
+    call: ActionCall, client: httpx.AsyncClient, admin_headers: dict[str, str], dataset: str, resource: str, name: str
 ) -> None:
     action = registry.find(name)
     assert action is not None
+    id = await subject(call, name, dataset, resource)
     for field in action.model.model_fields:
         for value in ODD:
             known = {
                 b"name": b'"odd-%b"' % uuid.uuid4().hex.encode(),
                 b"resource_id": b'"%b"' % resource.encode(),
                 b"package_id": b'"%b"' % dataset.encode(),
-                b"id": b'"%b"' % (resource if "resource" in name or "datastore" in name else dataset).encode(),
+                b"id": b'"%b"' % id.encode(),
                 b"force": b"true",
                 field.encode(): value,
             }

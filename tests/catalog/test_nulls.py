@@ -18,7 +18,7 @@ NOTHING = [None, ""]
 async def test_a_dataset_keeps_what_is_not_sent(call: ActionCall, organization: str, action: str, nothing: Any) -> None:
     group = await call("group_create", name=unique("g"))
     shown = await call("package_create", **full(organization), private=True, groups=[{"id": group["id"]}])
-    silent = {**shown, "resources": nothing, "groups": nothing, "private": None, "state": nothing, "name": nothing}
+    silent = {**shown, "resources": nothing, "groups": nothing, "private": nothing, "state": nothing, "name": nothing}
     assert await call(action, **silent) == shown
     emptied = await call(action, **{**shown, "resources": [], "groups": []})
     assert emptied["resources"] == emptied["groups"] == []
@@ -43,9 +43,10 @@ async def test_a_group_keeps_what_is_not_sent(call: ActionCall, dataset: str, ki
 async def test_a_sysadmin_stays_one(call: ActionCall, services: Services) -> None:
     ann = await person(services)
     await call("user_patch", id=ann.id, sysadmin=True, activity_streams_email_notifications=True)
-    kept = await call("user_patch", id=ann.id, sysadmin=None, activity_streams_email_notifications=None)
-    assert (kept["sysadmin"], kept["activity_streams_email_notifications"]) == (True, True)
-    assert (await call("user_patch", id=ann.id, sysadmin=""))["sysadmin"] is False
+    for nothing in NOTHING:
+        kept = await call("user_patch", id=ann.id, sysadmin=nothing, activity_streams_email_notifications=nothing)
+        assert (kept["sysadmin"], kept["activity_streams_email_notifications"]) == (True, True)
+    assert (await call("user_patch", id=ann.id, sysadmin="no"))["sysadmin"] is False
 
 
 async def test_a_role_must_be_said(call: ActionCall, services: Services, dataset: str) -> None:

@@ -94,9 +94,15 @@ async def test_the_task_of_a_private_resource_is_private(
         assert await call("task_status_show", actor=member, id=status["id"]) == status
         with pytest.raises(NotAuthorized):
             await call("task_status_show", actor=ANONYMOUS, id=status["id"])
+    later = await call("task_status_update", **task(entity_id=resource, entity_type="resource", key="later"))
+    assert await call("resource_status_show", actor=member, id=resource) == [later, statuses[0]]
+    with pytest.raises(NotAuthorized):
+        await call("resource_status_show", actor=ANONYMOUS, id=resource)
     await call("resource_delete", id=resource)
     with pytest.raises(NotAuthorized):
         await call("task_status_show", actor=member, id=statuses[0]["id"])
+    with pytest.raises(NotFound):
+        await call("resource_status_show", id=resource)
     await call("dataset_purge", id=dataset)
     for status in statuses:
         with pytest.raises(NotFound):

@@ -159,6 +159,7 @@ CASES: dict[str, Case] = {
     ),
     "activity_data_show": Case(lambda world, _: {"id": world.activity}),
     "activity_diff": Case(lambda world, _: {"id": world.activity, "object_type": "package"}),
+    "activity_delete": Case(lambda world, _: {"id": world.activity}),
     "activity_show": Case(lambda world, _: {"id": world.activity}),
     "dashboard_activity_list": Case(_none, shows=NOTHING),
     "dashboard_mark_activities_old": Case(_none),
@@ -274,6 +275,7 @@ CASES: dict[str, Case] = {
     "resource_patch": Case(lambda world, _: {"id": world.link, "description": "New"}),
     "resource_search": Case(lambda world, _: {"query": f"name:{world.part}"}, shows=PUBLIC),
     "resource_show": Case(lambda world, _: {"id": world.table}),
+    "resource_status_show": Case(lambda world, _: {"id": world.table}),
     "resource_update": Case(lambda world, _: {"id": world.link, "description": "New"}),
     "resource_view_clear": Case(lambda world, _: {"view_types": ["audio_view"]}),
     "resource_view_create": Case(

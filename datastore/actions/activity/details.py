@@ -26,6 +26,7 @@ from datastore.catalog.activity.diff import FORMS, diff
 from datastore.catalog.activity.streams import (
     Recorded,
     add_activity,
+    delete_activity,
     find_activity,
     may_see_details,
     previous_activity,
@@ -42,6 +43,12 @@ _KEYS = {"organization": "group", "resource view": "resource_view"}
 
 
 class ActivityShow(Parameters):
+    """Which activity."""
+
+    id: RequiredText = Field(description="Id of the activity.")
+
+
+class ActivityDelete(Parameters):
     """Which activity."""
 
     id: RequiredText = Field(description="Id of the activity.")
@@ -120,6 +127,17 @@ async def activity_create(call: Call, parameters: ActivityCreate) -> dict[str, A
         return await add_activity(tx, activity, user.id)
 
     return _full(call, await call.write(work))
+
+
+@action(ActivityDelete)
+async def activity_delete(call: Call, parameters: ActivityDelete) -> None:
+    """Remove an activity for good, such as one that quotes what should never have been published. Sysadmins only."""
+    require_sysadmin(call.actor, "activity_delete")
+
+    async def work(tx: Transaction) -> None:
+        await delete_activity(tx, parameters.id)
+
+    await call.write(work)
 
 
 async def _reported(tx: Transaction, parameters: ActivityCreate, user_id: str) -> Activity:

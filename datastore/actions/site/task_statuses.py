@@ -18,6 +18,7 @@ from datastore.catalog.site.task_statuses import (
     find_task_status,
     save_task_statuses,
     show_task_status,
+    task_statuses_of,
 )
 from datastore.errors import NotFound, ValidationError
 from datastore.postgres.database import Transaction
@@ -31,6 +32,12 @@ class TaskStatusShow(Parameters):
     entity_id: Text = Field(None, description="Id of the object that the task is about.")
     task_type: Text = Field(None, description="Type of the task.")
     key: Text = Field(None, description="What distinguishes tasks of one type on one object.")
+
+
+class ResourceStatusShow(Parameters):
+    """Which resource."""
+
+    id: RequiredText = Field(description="Id of the resource.")
 
 
 class TaskStatusUpdate(Sent):
@@ -73,6 +80,15 @@ async def task_status_show(call: Call, parameters: TaskStatusShow) -> dict[str, 
         status = await find_task_status(pool, *(value or "" for value in keys.values()))
     await _require_entity(call, status)
     return show_task_status(status)
+
+
+@action(ResourceStatusShow, get=True)
+async def resource_status_show(call: Call, parameters: ResourceStatusShow) -> list[dict[str, Any]]:
+    """How all tasks on a resource went, the latest first; for those who may see it."""
+    pool = call.services.database.owner
+    resource, access = await find_resource(pool, parameters.id)
+    require_read(call.actor, access, "resource_status_show", f"resource {resource.id}")
+    return [show_task_status(status) for status in await task_statuses_of(pool, resource.id)]
 
 
 @action(TaskStatusUpdate)

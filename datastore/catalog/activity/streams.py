@@ -24,6 +24,7 @@ from datastore.accounts.permissions import (
     may_update_dataset,
 )
 from datastore.catalog import dates
+from datastore.errors import NotFound
 from datastore.postgres.database import Transaction
 from datastore.settings import Settings
 from datastore.validation import is_storable
@@ -227,6 +228,13 @@ async def add_activity(tx: Transaction, activity: Activity, user_id: str) -> Rec
     (activity_id,) = await record(tx, [activity], user_id)
     row = await tx.connection.fetchrow(_FIND, None, True, [], [], activity_id)
     return _recorded(row)
+
+
+async def delete_activity(tx: Transaction, activity_id: str) -> None:
+    """Remove an activity for good. Raises :class:`NotFound`."""
+    sql = "DELETE FROM datastore.activities WHERE id = $1 RETURNING true"
+    if not await tx.connection.fetchval(sql, activity_id):
+        raise NotFound("Activity")
 
 
 def may_see_details(actor: Actor, activity: Recorded, settings: Settings) -> bool:

@@ -45,6 +45,11 @@ _BY_IDS = """
     JOIN unnest($1::text[]) WITH ORDINALITY AS wanted (id, place) ON wanted.id = status.id
     ORDER BY wanted.place
 """
+_OF_ENTITY = """
+    SELECT row_to_json(status) FROM datastore.task_statuses AS status
+    WHERE entity_id = $1
+    ORDER BY last_updated DESC, id
+"""
 
 # A row that is there keeps its id.
 _SAVE = """
@@ -70,6 +75,11 @@ async def find_task_status(connection: asyncpg.Connection | asyncpg.Pool, *key: 
     if row is None:
         raise NotFound("Task status")
     return decode_row(row, TaskStatus)
+
+
+async def task_statuses_of(pool: asyncpg.Pool, entity_id: str) -> list[TaskStatus]:
+    """The statuses of all tasks on an entity, the latest first."""
+    return [decode_row(row[0], TaskStatus) for row in await pool.fetch(_OF_ENTITY, entity_id)]
 
 
 def show_task_status(status: TaskStatus) -> dict[str, Any]:

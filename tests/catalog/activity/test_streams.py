@@ -179,6 +179,13 @@ async def test_reported_activities(call: ActionCall, services: Services, dataset
     }.items():
         assert list(await errors_of(call("activity_create", **{**given, field: value}))) == [field]
     with pytest.raises(NotAuthorized):
+        await call("activity_delete", actor=ann, id=made["id"])
+    assert await call("activity_delete", id=made["id"]) is None
+    assert made not in await call("user_activity_list", id=ann.id)
+    for unknown in (made["id"], "nothing"):
+        with pytest.raises(NotFound):
+            await call("activity_delete", id=unknown)
+    with pytest.raises(NotAuthorized):
         await caller(services, ann)("activity_create", **given)
     user_id, token = await person_with_token(services)
     assert user_id
