@@ -117,7 +117,7 @@ async def test_what_is_kept_has_a_limit(services: Services, table: str) -> None:
         found += [await answers.find(heat, services.database, schema, plan) for _ in range(6)]
     assert [found[number] is found[number + 1] for number in range(5)] == [False, False, False, True, True]
     assert sum(len(kept.records) for kept in answers._kept.values()) == answers._size <= 40_000
-    room = Answers(room=10)
+    plan, heat, room = search_plan(Search(limit=50), schema), Heat(), Answers(room=10)
     assert [len((await room.find(heat, services.database, schema, plan)).records) for _ in range(6)]
     assert not room._kept
 

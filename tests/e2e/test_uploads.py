@@ -472,7 +472,8 @@ def bomb(kind: str) -> tuple[bytes, str]:
 
 def number(value: int, length: int = 0) -> bytes:
     """As Thrift's compact protocol has a number above zero, in at least so many bytes."""
-    rest, parts = value << 1, []
+    rest = value << 1
+    parts: list[int] = []
     while rest > 127 or len(parts) < length - 1:
         parts.append(rest & 127 | 128)
         rest >>= 7
