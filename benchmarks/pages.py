@@ -31,7 +31,7 @@ _TARGET = "/api/3/action/datastore_search"
 
 def measure(run: Run) -> list[Measurement]:
     """One client; each page without its total, which the bare handler does not count. All pages but the long ones are
-    asked for as if they never came before.
+    asked for as if they never came before; those that are found again and again too.
     """
     service, rows = run.service, run.size(ROWS)
     resource = service.create_table(sample.FIELDS, indexes=["code"])
@@ -56,8 +56,11 @@ def measure(run: Run) -> list[Measurement]:
     with bare.serve(run, statements) as floor:
         for number, (name, (parameters, _)) in enumerate(pages.items()):
             ours = _address(run, resource, limit=100, include_total="false", **parameters)
-            page = f"http://{HOST}:{floor.port}/{number}"
-            found.append(_rates(run, name, ours, partial(clients.run, page, 1, run.seconds), 0.8))
+            asked = partial(clients.run, f"http://{HOST}:{floor.port}/{number}", 1, run.seconds)
+            found.append(_rates(run, name, partial(_anew, ours, run.seconds), asked, 0.8))
+            found.append(
+                _rates(run, f"{name}, again and again", partial(clients.run, ours, 1, run.seconds), asked, 0.8)
+            )
         target = f"{_TARGET}?resource_id={resource}&limit={long}&include_total=false"
         pairs = interleave(
             lambda: long / _seconds(service.server.port, target),
@@ -68,15 +71,8 @@ def measure(run: Run) -> list[Measurement]:
     found.append(_csv(run, resource, long))
     first = _address(run, resource, limit=100, include_total="false", cursor="*")
     far = _address(run, resource, limit=100, include_total="false", cursor=_cursor(run, resource, rows * 9 // 10))
-    found.append(
-        _rates(
-            run,
-            f"page by cursor at row {rows * 9 // 10:,}, against the first",
-            far,
-            partial(_anew, first, run.seconds),
-            0.5,
-        )
-    )
+    name = f"page by cursor at row {rows * 9 // 10:,}, against the first"
+    found.append(_rates(run, name, partial(_anew, far, run.seconds), partial(_anew, first, run.seconds), 0.5))
     total = _address(run, resource, limit=0)
     times = [_anew(total, run.seconds).p50 for _ in range(run.pairs)]
     found.append(at_most(f"total of {rows:,} rows, over HTTP", "ms", times, 1.0))
@@ -125,8 +121,10 @@ def _seconds(port: int, target: str) -> float:
     return seconds
 
 
-def _rates(run: Run, name: str, ours: str, floor: Callable[[], clients.Load], goal: float) -> Measurement:
-    pairs = interleave(lambda: _anew(ours, run.seconds).rate, lambda: floor().rate, run.pairs)
+def _rates(
+    run: Run, name: str, ours: Callable[[], clients.Load], floor: Callable[[], clients.Load], goal: float
+) -> Measurement:
+    pairs = interleave(lambda: ours().rate, lambda: floor().rate, run.pairs)
     return against_floor(name, "req/s", pairs, goal)
 
 
