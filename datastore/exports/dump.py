@@ -20,7 +20,7 @@ from datastore.postgres.copy_out import copy_in_turns, copy_out
 _CHUNKS = 8
 """Chunks that may wait for a slow client: what a dump holds in memory."""
 _PIECE = 512 * 1024
-"""Bytes that are sent at a time, at most: the copies on their way then fit into memory that is at hand."""
+"""Bytes of a chunk, at most. Larger ones take longer to send: each copy on the way is of memory that is new."""
 
 
 class TooManyRows(Exception):
@@ -64,8 +64,7 @@ async def _chunks(file: _File) -> AsyncGenerator[bytes, None]:
     writing = asyncio.create_task(file.write())
     try:
         while (chunk := await file.chunks.get()) is not None:
-            for at in range(0, len(chunk) or 1, _PIECE):
-                yield chunk[at : at + _PIECE]
+            yield chunk
         await writing  # raises what went wrong
     finally:
         writing.cancel()
@@ -136,9 +135,10 @@ class _File:
             await self._give(chunk)
 
     async def _give(self, chunk: bytes) -> None:
-        # A client that takes nothing must not hold a snapshot, and its connection, for ever.
-        async with asyncio.timeout(self.stall_timeout):  # unlike wait_for, it never misses a cancellation
-            await self.chunks.put(chunk)
+        for at in range(0, len(chunk) or 1, _PIECE):
+            # A client that takes nothing must not hold a snapshot, and its connection, for ever.
+            async with asyncio.timeout(self.stall_timeout):  # unlike wait_for, it never misses a cancellation
+                await self.chunks.put(chunk[at : at + _PIECE])
 
     def _head(self, writer: Writer) -> bytes:
         """The beginning of the file, the first time."""
