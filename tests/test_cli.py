@@ -59,6 +59,7 @@ def refused(*arguments: str, **settings: object) -> str:
         ["triggers", "show"],
         ["triggers", "install"],
         ["dump"],
+        ["jobs"],
         ["info"],
         ["psql"],
     ],
@@ -74,7 +75,7 @@ def test_help_teaches_by_examples(command: list[str]) -> None:
 def test_without_a_command_it_explains_itself() -> None:
     shown = CliRunner().invoke(app, [])
 
-    for name in ("serve", "migrate", "reindex", "user", "token", "triggers", "dump", "info", "psql"):
+    for name in ("serve", "migrate", "reindex", "user", "token", "triggers", "dump", "jobs", "info", "psql"):
         assert name in shown.output
 
 
@@ -88,6 +89,20 @@ def test_a_new_store_has_an_admin_who_gets_tokens(data_dir: Path) -> None:
         DATASTORE_DATA_DIR=data_dir,
     )
     assert "command line|t" in expires
+
+
+def test_jobs_tell_why_they_failed(data_dir: Path) -> None:
+    ok("migrate", DATASTORE_DATA_DIR=data_dir)
+    ok(
+        "psql",
+        "-qc",
+        "INSERT INTO datastore.jobs (queue, kind, key, title, parameters, priority, due, state, most_attempts, error)"
+        " VALUES ('q', 'k', 'x', 'About [x]', '{}', 0, now(), 'failed', 3, 'out of luck')",
+        DATASTORE_DATA_DIR=data_dir,
+    )
+    header, line = ok("jobs", DATASTORE_DATA_DIR=data_dir).splitlines()
+    assert header.split()[:4] == ["created", "(UTC)", "queue", "state"]
+    assert line.split()[2:] == ["q", "failed", "0×", "About", "[x]", "out", "of", "luck"]
 
 
 def test_users(data_dir: Path) -> None:

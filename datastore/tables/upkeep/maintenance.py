@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import asyncpg
 import structlog
@@ -77,25 +79,27 @@ async def needs(connection: asyncpg.Connection | asyncpg.Pool, resource_ids: Seq
 
 
 class _Schedule:
-    """Names with the time at which each is due."""
+    """Names with the time at which each is due: a fixed delay after it was added last."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
-        self._due: dict[str, float] = {}
+        self._due: OrderedDict[str, float] = OrderedDict()
+        """In the order of the times: however many there are, a write costs the same."""
 
     def add(self, name: str, now: float) -> None:
         self._due[name] = now + self._delay
+        self._due.move_to_end(name)
 
     def take(self, now: float) -> list[str]:
         """Those that are due, which are then gone."""
-        ready = [name for name, due in self._due.items() if due <= now]
+        ready = list(takewhile(lambda name: self._due[name] <= now, self._due))
         for name in ready:
             del self._due[name]
         return ready
 
     @property
     def next(self) -> float:
-        return min(self._due.values(), default=float("inf"))
+        return next(iter(self._due.values()), float("inf"))
 
 
 class Maintenance:
@@ -112,9 +116,10 @@ class Maintenance:
     def touch(self, resource_id: str) -> None:
         """The table has been written."""
         now = asyncio.get_running_loop().time()
+        if self._written.next == float("inf"):  # else it wakes in time
+            self._wake.set()
         self._written.add(resource_id, now)
         self._modified.add(resource_id, now)
-        self._wake.set()
 
     async def close(self) -> None:
         """Stop, and leave what is still to do to others: as jobs."""
@@ -159,8 +164,9 @@ class Maintenance:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
             log.warning("tables_left_behind_not_found", error=repr(error))
             return
+        now = asyncio.get_running_loop().time()
         for row in rows:
-            self.touch(row["resource_id"])
+            self._written.add(row["resource_id"], now)
 
     async def _maintain_quietly(self, resource_ids: Sequence[str]) -> None:
         try:

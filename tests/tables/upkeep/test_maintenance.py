@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -117,3 +118,11 @@ async def test_a_dropped_table(call: CallAction, services: Services, dataset: st
     await services.database.write(ask)
     await settled(services, PREPARE, table)
     assert not [job for job in await list_jobs(services.database.owner, over=True) if job.key == table]
+
+
+async def test_by_itself(call: CallAction, services: Services, dataset: str) -> None:
+    tables = [await make_table(call, dataset, INDEX_FROM) for _ in range(2)]
+    ready = "SELECT count(*) FROM datastore.tables WHERE resource_id = ANY ($1) AND fulltext = 'ready'"
+    async with asyncio.timeout(120):
+        while await services.database.owner.fetchval(ready, tables) < len(tables):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
