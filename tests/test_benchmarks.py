@@ -165,7 +165,10 @@ def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setattr("sys.argv", ["benchmarks", "loaf"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "there is no benchmark 'loaf'; there are: load, load_cost, slice, pages, dump, " in capsys.readouterr().err
+    assert (
+        "there is no benchmark 'loaf'; there are: load, load_file, load_cost, slice, pages, dump, "
+        in capsys.readouterr().err
+    )
 
 
 def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from datastore.errors import NotFound
 COMPATIBLE_VERSION = "2.11.0"
 """The version that ``status_show`` reports: clients choose by it what they send."""
 
-EXTENSIONS = sorted({"activity", "datastore", "expire_api_token", *VIEW_TYPES})
-"""What clients ask for by the names of plugins: all that is built in."""
+_EXTENSIONS = {"activity", "datastore", "expire_api_token", *VIEW_TYPES}
+_BY_ACTION = {"datapusher": "datapusher_submit", "xloader": "xloader_submit"}
 
 
 class SiteRead(Parameters):
@@ -51,7 +51,7 @@ async def status_show(call: Call, _parameters: StatusShow) -> dict[str, Any]:
         "site_url": call.site_url,
         "error_emails_to": settings.error_emails_to,
         "locale_default": settings.locale_default,
-        "extensions": EXTENSIONS,
+        "extensions": _extensions(),
     }
     if call.actor.sysadmin or not settings.hide_version:
         shown |= {"ckan_version": COMPATIBLE_VERSION, "datastore_version": datastore.__version__}
@@ -65,3 +65,8 @@ async def help_show(_call: Call, parameters: HelpShow) -> str:
     if found is None:
         raise NotFound(f"Action name not known: {parameters.name}")
     return found.help
+
+
+def _extensions() -> list[str]:
+    """What clients ask for by the names of plugins: all that is built in."""
+    return sorted(_EXTENSIONS | {name for name, needed in _BY_ACTION.items() if registry.find(needed)})
