@@ -206,8 +206,8 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {name: len(found[name]) for name in ("load", "slice", "pages", "dump", "gate", "catalog")} == {
         "load": 2,
         "slice": 7,
-        "pages": 8,
-        "dump": 32,
+        "pages": 12,
+        "dump": 34,
         "gate": 13,
         "catalog": 5,
     }

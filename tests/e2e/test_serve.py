@@ -100,11 +100,11 @@ class Request(threading.Thread):
 
 
 def writing(service: Service) -> bool:
-    """Whether a statement that writes rows is running in PostgreSQL."""
+    """Whether a transaction that has written is open in PostgreSQL."""
     sql = """
         SELECT EXISTS (
             SELECT FROM pg_stat_activity
-            WHERE state = 'active' AND pid <> pg_backend_pid() AND query ~ '^\\s*(COPY|INSERT|WITH|MERGE|UPDATE)')
+            WHERE backend_xid IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid())
     """
     return bool(query(service, sql))
 
