@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from functools import lru_cache, partial
 from typing import Any, cast
+from weakref import ref
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
@@ -76,18 +77,21 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport, self.loop)))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.scope["extensions"] = {WHOLE: {"send": partial(_send_whole, cycle)}}
+        # The cycle holds the scope: held by it in turn, both would wait for the garbage collector.
+        cycle.scope["extensions"] = {WHOLE: {"send": partial(_send_whole, ref(cycle))}}
         super()._start_asgi_task(cycle, app)
 
 
-def _send_whole(cycle: RequestResponseCycle, status: int, headers: list[Header], body: bytes) -> bool:
+def _send_whole(request: ref[RequestResponseCycle], status: int, headers: list[Header], body: bytes) -> bool:
     """What two calls of ``cycle.send`` do with the start and the body of a response, in a third of their time.
 
     ``headers`` have the length of the body and say nothing about the connection. Whatever is not the usual is left to
     uvicorn: HEAD, connections that are to be closed or have gone, a client that does not keep up.
     """
+    cycle = request()
     if (
-        cycle.response_started
+        cycle is None
+        or cycle.response_started
         or cycle.disconnected
         or not cycle.keep_alive
         or cycle.flow.write_paused

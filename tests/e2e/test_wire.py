@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from datastore.actions.services import Services
 from datastore.api.writes import HttpProtocol
@@ -60,6 +62,19 @@ async def raw(server: tuple[str, int], request: bytes, *, end: bool = False) -> 
 
 def address(server: tuple[str, int]) -> str:
     return f"http://{server[0]}:{server[1]}"
+
+
+async def test_requests_leave_nothing_to_the_garbage_collector(server: tuple[str, int]) -> None:
+    # It would stop the worker for a tenth of a second each time that it collects thousands of them.
+    gc.disable()
+    try:
+        async with httpx.AsyncClient(base_url=address(server)) as client:
+            for path in [READ, "/api/3/action/help_show?name=nothing", "/livez"] * 20:
+                await client.get(path)
+        left = sum(isinstance(held, RequestResponseCycle) for held in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 10
 
 
 async def test_ckanapi(server: tuple[str, int]) -> None:
