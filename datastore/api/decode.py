@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope
 
 from datastore.actions.registry import Action
 from datastore.api import body
-from datastore.api.json_body import decode_around, decode_object, refuse_nul
+from datastore.api.json_body import decode_around, decode_object, is_utf8, refuse_nul
 from datastore.errors import BadRequest
 from datastore.loading.upload import MEDIA_TYPES, Upload
 from datastore.settings import Settings
@@ -104,6 +104,7 @@ async def decode(
     if (
         action.reads_all
         and len(content) >= _LARGE
+        and await is_utf8(content)
         and (found := decode_around(content, "records", settings.max_json_depth))
     ):
         members, records = found
