@@ -14,6 +14,7 @@ from datastore.jobs.runner import Jobs
 from datastore.postgres.database import Database
 from datastore.settings import Settings
 from datastore.sqlgate.run import Sql
+from datastore.tables.reading.remembered import Answers
 from datastore.tables.reading.statistics import Statistics
 from datastore.tables.schema import Schemas
 from datastore.tables.upkeep.maintenance import Maintenance
@@ -33,6 +34,7 @@ class Services:
     sql: Sql
     options: Options
     search_memory: Memory
+    answers: Answers
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> Services:
@@ -57,6 +59,7 @@ class Services:
             sql,
             Options(database),
             Memory(),
+            Answers(),
         )
 
     async def close(self) -> None:

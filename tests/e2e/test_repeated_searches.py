@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from datastore.actions.services import Services
-from datastore.actions.tables.remembered import Answers, Heat
+from datastore.tables.reading.remembered import Answers, Heat
 from datastore.tables.reading.search import Search
 from datastore.tables.reading.search import plan as search_plan
 

@@ -28,7 +28,6 @@ from datastore.actions.parameters import (
 )
 from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.tables.access import readable
-from datastore.actions.tables.remembered import Answers, Heat
 from datastore.errors import ValidationError
 from datastore.settings import Settings
 from datastore.tables import registry
@@ -37,6 +36,7 @@ from datastore.tables.names import ID
 from datastore.tables.reading import cursor as cursors
 from datastore.tables.reading import paging, search
 from datastore.tables.reading.matching import Match
+from datastore.tables.reading.remembered import Heat
 from datastore.tables.reading.sorting import ID_TERM
 from datastore.tables.schema import TableSchema
 
@@ -175,9 +175,6 @@ class _Prepared:
     """None for what may not be kept."""
 
 
-_answers = Answers()
-
-
 @dataclass(slots=True)
 class _Memory:
     """What is known of a search that has come before."""
@@ -204,7 +201,7 @@ async def datastore_search(call: Call, parameters: DatastoreSearch) -> RawJson:
         if prepared.heat is None:
             found = await search.run(database, schema, prepared.plan)
         else:
-            found = await _answers.find(prepared.heat, database, schema, prepared.plan)
+            found = await call.services.answers.find(prepared.heat, database, schema, prepared.plan)
         call.timings["db"] = perf_counter() - started
         if call.freshness is not None and not prepared.moves:
             call.freshness.keep(schema, found.version, call.actor)
