@@ -33,6 +33,14 @@ WORKER_SILENCE = 30
 """A worker that does not answer its supervisor for so many seconds hangs; decoding a large body takes a few."""
 
 
+class Worker(Process):
+    """Uvicorn's worker process, whose death is seen at once, also by a supervisor that waits for its answer."""
+
+    def start(self) -> None:
+        super().start()
+        self.child_conn.close()  # with ours open, the pipe would outlive the worker, and the answer be waited for
+
+
 class Supervisor(Multiprocess):
     """Uvicorn's supervisor of worker processes, with what an unattended service needs besides.
 
@@ -70,8 +78,8 @@ class Supervisor(Multiprocess):
     def init_processes(self) -> None:
         self.processes = [self._launch(index) for index in range(self.processes_num)]
 
-    def _launch(self, index: int) -> Process:
-        process = Process(self.config, [self.sockets[index]])
+    def _launch(self, index: int) -> Worker:
+        process = Worker(self.config, [self.sockets[index]])
         process.start()
         return process
 

@@ -239,6 +239,14 @@ def test_a_dead_worker_is_replaced(service: Service) -> None:
     assert all(service.ready() for _ in range(5))
 
 
+def test_a_worker_that_dies_while_its_supervisor_waits_for_it_is_replaced(service: Service) -> None:
+    victim, _other = service.workers()
+    victim.suspend()
+    time.sleep(1.5)  # the supervisor asks twice a second: now it waits for an answer
+    victim.kill()
+    eventually(lambda: victim.pid not in {worker.pid for worker in service.workers()} and len(service.workers()) == 2)
+
+
 def test_hangup_replaces_the_workers(service: Service) -> None:
     before = {worker.pid for worker in service.workers()}
     assert service.process is not None
