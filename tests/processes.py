@@ -59,7 +59,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def eventually(question: Callable[[], Result], seconds: float = 15.0) -> Result:
+def eventually(question: Callable[[], Result], seconds: float = 60.0) -> Result:
     """The first true answer. Raises :class:`AssertionError` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -107,7 +107,7 @@ class Service:
     def start(self) -> None:
         """Start, and wait until the service answers."""
         self.launch()
-        eventually(self.ready, 40)
+        eventually(self.ready)
 
     def ready(self) -> bool:
         """Whether the service and its database answer. Raises :class:`AssertionError` if the process has ended."""
@@ -153,7 +153,7 @@ class Service:
         """SIGTERM; the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         """SIGKILL to everything: supervisor, workers, PostgreSQL."""
@@ -166,7 +166,7 @@ class Service:
                     victim.kill()
                 except psutil.NoSuchProcess:
                     continue
-        self.process.wait(10)
+        self.process.wait(60)
         self.process = None
 
     def call(self, action: str, **parameters: Any) -> Any:

@@ -146,7 +146,7 @@ async def test_writes_through_another_worker_count_at_once(
             await Api(writer, admin_headers).ok(
                 "datastore_create", resource_id=table, fields=[{"id": "more", "type": "int"}]
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while "more" not in (await get(client, path, tag)).text:
                     assert (await get(client, path, tag)).status_code == 200
             final = await get(client, path)

@@ -45,7 +45,7 @@ def running(folder: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def table(running: Service) -> str:
-    eventually(running.ready, 40)
+    eventually(running.ready)
     created = running.call("datastore_create", resource={"package_id": "data"}, fields=FIELDS, primary_key="id")
     return str(created["resource_id"])
 
@@ -143,7 +143,7 @@ def test_a_killed_load_leaves_nothing(running: Service, table: str) -> None:
     eventually(lambda: _rows(running, copying), 120)
     worker.kill()
     request.join()
-    eventually(running.ready, 40)
+    eventually(running.ready)
     assert count(running, table) == 0
 
 

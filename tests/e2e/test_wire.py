@@ -53,7 +53,7 @@ async def raw(server: tuple[str, int], request: bytes, *, end: bool = False) -> 
     await writer.drain()
     if end:
         writer.write_eof()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

@@ -44,7 +44,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def settings(folder: Path) -> Settings:
-    return Settings(data_dir=folder / "store", start_timeout=30)
+    return Settings(data_dir=folder / "store", start_timeout=60)
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_a_killed_owner_leaves_nothing_lost(settings: Settings, open_server: Cal
         os.kill(os.getpid(), signal.SIGKILL)
     """
     with run_python(settings, script) as owner:
-        assert owner.wait(30) == -signal.SIGKILL
+        assert owner.wait(60) == -signal.SIGKILL
     orphan = postmaster(settings)
     assert postmasters(settings) == [orphan]
     dsn = open_server().start()
@@ -271,7 +271,7 @@ def test_a_killed_owner_is_succeeded_by_an_attached_process(
 
 def test_a_process_that_ends_without_stop_stops_the_server(settings: Settings) -> None:
     with run_python(settings, "print(dsn)") as process:
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert postmasters(settings) == []
 
 
@@ -297,7 +297,7 @@ def test_a_stale_pid_file_that_names_a_foreign_process(
 
 
 def test_a_path_too_long_for_a_socket(folder: Path) -> None:
-    settings = Settings(data_dir=folder / ("long " * 12 + "ä,'\"") / ("x" * 60), start_timeout=30)
+    settings = Settings(data_dir=folder / ("long " * 12 + "ä,'\"") / ("x" * 60), start_timeout=60)
     with EmbeddedPostgres(settings) as server:
         dsn = connection_dsn(settings)
         assert query(dsn, "SELECT 1") == 1
@@ -371,7 +371,7 @@ def test_the_log_is_bounded(
     monkeypatch.setattr(cluster, "LOG_LIMIT", 3000)
     dsn = open_server().start()
     logs = settings.data_dir / "postgres/log"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (logs / "postgresql.log.1").exists() or not (logs / "postgresql.log").exists():
         assert time.monotonic() < deadline
         with pytest.raises(asyncpg.UndefinedTableError):
@@ -429,7 +429,7 @@ def test_an_ordinary_user_runs_it_in_the_own_home(folder: Path) -> None:
     home = folder / "home"
     home.mkdir(mode=0o700)
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
-    settings = Settings(data_dir=home / ".local/share/datastore", start_timeout=30)
+    settings = Settings(data_dir=home / ".local/share/datastore", start_timeout=60)
     script = "asyncio.run(execute('CREATE TABLE kept AS SELECT 42 AS n')); server.stop(); print('done')"
     with run_python(settings, script, "nobody", str(home)) as process:
         output, _ = process.communicate(timeout=60)

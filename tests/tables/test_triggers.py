@@ -139,14 +139,14 @@ async def test_readers_do_not_wait_for_new_triggers(services: Services, call: Ca
         await connection.fetch(f"SELECT FROM {schema.sql_name}")
         for names in ([first], [second, first], [first, first]):
             triggers = [{"function": name} for name in names]
-            await asyncio.wait_for(call("datastore_create", resource_id=resource, triggers=triggers), 10)
+            await asyncio.wait_for(call("datastore_create", resource_id=resource, triggers=triggers), 60)
         removal: asyncio.Future[Any] = asyncio.ensure_future(
             call("datastore_create", resource_id=resource, triggers=[])
         )
         await asyncio.sleep(0.3)
         assert not removal.done()  # it waits for the reader, and others do not wait behind it
-        await asyncio.wait_for(call("datastore_search", resource_id=resource), 1)
-    await asyncio.wait_for(removal, 10)
+        await asyncio.wait_for(call("datastore_search", resource_id=resource), 5)
+    await asyncio.wait_for(removal, 60)
     schema = await services.schemas.fresh(resource)
     assert schema is not None
     assert schema.triggers == ()
