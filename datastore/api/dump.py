@@ -14,7 +14,7 @@ from starlette.routing import Route
 from datastore.accounts.permissions import may_read_dataset
 from datastore.actions.parameters import Boolean, Natural, Strings, one_of, validate
 from datastore.actions.services import Services
-from datastore.actions.tables.read import Selection
+from datastore.actions.tables.selection import Selection
 from datastore.api.decode import query_parameters
 from datastore.api.download import Download, download_headers
 from datastore.api.identity import identify

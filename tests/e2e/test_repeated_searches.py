@@ -1,4 +1,4 @@
-"""Searches that come again and again: a worker remembers how they are made, and never what they found."""
+"""Searches that come again and again: a worker remembers how they are made, and what they found until it changes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from datastore.actions.services import Services
-from datastore.tables.reading.remembered import Answers, Heat
-from datastore.tables.reading.search import Search
+from datastore.tables.reading.matching import Match
+from datastore.tables.reading.repeated import Answers, Repeated
+from datastore.tables.reading.search import Found, Search
 from datastore.tables.reading.search import plan as search_plan
 
 Call = Callable[..., Awaitable[Any]]
@@ -114,16 +115,47 @@ async def test_what_is_kept_has_a_limit(services: Services, table: str) -> None:
     assert schema is not None
     database, answers = services.database, Answers(room=40_000)
     for limit in (50, 60, 70):
-        plan, heat = search_plan(Search(limit=limit), schema), Heat()
-        found = [await answers.find(heat, database, schema, plan) for _ in range(30)]
+        plan = search_plan(Search(limit=limit), schema)
+        repeated = Repeated(schema, plan)
+        found = [await answers.find(database, repeated) for _ in range(30)]
         again = [first is second for first, second in pairwise(found)]
         assert again[:3] == [False, False, False]
         assert any(again)
         assert sum(len(kept.records) for kept in answers._kept.values()) == answers._size <= 40_000
         nowhere = Answers(room=10)
-        found = [await nowhere.find(heat, database, schema, plan) for _ in range(6)]
+        found = [await nowhere.find(database, Repeated(schema, plan)) for _ in range(6)]
         assert len({id(one) for one in found}) == 6
         assert not nowhere._kept
+
+
+async def test_what_comes_often(services: Services, call: Call, table: str) -> None:
+    """From the third time on its values stand in the statement; after the fourth with one version it is kept."""
+    schema = await services.schemas.get(table)
+    assert schema is not None
+    wanted = Search(Match(filters={"value": [1, 2, 3]}))
+    answers, repeated = Answers(), Repeated(schema, search_plan(wanted, schema), values=wanted)
+
+    async def find() -> tuple[Found, bool]:
+        """What was found, and whether with arguments."""
+        return await answers.find(services.database, repeated), bool(repeated.plan.arguments)
+
+    found = [await find() for _ in range(6)]
+    assert [arguments for _, arguments in found] == [True, True, False, False, False, False]
+    assert [first is second for (first, _), (second, _) in pairwise(found)] == [False, False, False, True, True]
+    await call("datastore_upsert", resource_id=table, method="insert", records=[{"value": 2}], force=True)
+    later = [await find() for _ in range(5)]
+    assert [first is second for (first, _), (second, _) in pairwise(later)] == [False, False, False, True]
+    assert {first.total for first, _ in found} == {3}
+    assert {first.total for first, _ in later} == {4}
+
+
+async def test_what_moves_with_time_is_not_kept(services: Services, table: str) -> None:
+    schema = await services.schemas.get(table)
+    assert schema is not None
+    answers, repeated = Answers(), Repeated(schema, search_plan(Search(), schema), lasting=False)
+    found = [await answers.find(services.database, repeated) for _ in range(6)]
+    assert len({id(one) for one in found}) == 6
+    assert not answers._kept
 
 
 async def test_words_and_a_changed_schema(client: httpx.AsyncClient, call: Call, table: str) -> None:

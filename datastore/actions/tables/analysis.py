@@ -10,7 +10,7 @@ from datastore.actions.freshness import moves
 from datastore.actions.parameters import Boolean, Integer, KnownOnly, Natural, Strings, invalid, one_of
 from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.tables.access import readable
-from datastore.actions.tables.read import Selection
+from datastore.actions.tables.selection import Selection
 from datastore.errors import ValidationError
 from datastore.tables.reading import aggregate, outputs, search, statistics
 from datastore.tables.schema import TableSchema

@@ -1,64 +1,36 @@
-"""Reading tables: datastore_search, datastore_info."""
+"""Searching a table: datastore_search."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from time import perf_counter
 from typing import Annotated, Any
 
-import msgspec
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from datastore.actions import freshness
 from datastore.actions.parameters import (
     Boolean,
     Integer,
-    Json,
     KnownOnly,
     Natural,
-    OfResource,
-    RequiredText,
     Strings,
     Text,
-    invalid,
     one_of,
     split_list,
 )
 from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.tables.access import readable
+from datastore.actions.tables.selection import Selection
 from datastore.errors import ValidationError
 from datastore.settings import Settings
-from datastore.tables import registry
-from datastore.tables.definition import describe
 from datastore.tables.names import ID
 from datastore.tables.reading import cursor as cursors
 from datastore.tables.reading import paging, search
-from datastore.tables.reading.matching import Match
-from datastore.tables.reading.remembered import Heat
+from datastore.tables.reading.repeated import Repeated
 from datastore.tables.reading.sorting import ID_TERM
 from datastore.tables.schema import TableSchema
-
-
-def _query(value: Any) -> Any:
-    """An object as it is; text that is a JSON object becomes it; anything else is text."""
-    if isinstance(value, str):
-        try:
-            decoded = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            return value
-        return decoded if isinstance(decoded, dict) else value
-    if value is None or isinstance(value, dict):
-        return value
-    return json.dumps(value) if isinstance(value, list) else str(value)
-
-
-def _similar(value: Any) -> Any:
-    decoded = _query(value)
-    if decoded is not None and not isinstance(decoded, dict):
-        raise invalid("Must be an object of column: text")
-    return decoded
 
 
 def _highlighted(value: Any) -> Any:
@@ -71,31 +43,6 @@ def _highlighted(value: Any) -> Any:
 
 
 _WORDS = ("true", "yes", "t", "y", "1", "on", "false", "no", "f", "n", "0", "off")
-Query = Annotated[Any, BeforeValidator(_query)]
-
-
-class Selection(OfResource):
-    """Which rows of a table."""
-
-    resource_id: RequiredText = Field(description="Id or alias of the table; `id` means the same.")
-    filters: Json = Field(
-        None, description='Conditions: an object of column: value, list or operators (`{"gte": 1}`), or a list of such.'
-    )
-    q: Query = Field(None, description="Full text: words to find anywhere in a row, or an object of column: words.")
-    full_text: Text = Field(None, description="Words to find anywhere in a row, beside `q` by column.")
-    plain: Boolean = Field(True, description="False: `q` is in PostgreSQL's query language (`&`, `|`, `!`, `word:*`).")
-    websearch: Boolean = Field(
-        False, description='`q` as in a web search engine: `"a phrase"`, `or`, `-without`; instead of `plain`.'
-    )
-    language: Text = Field(None, description="Text-search configuration of `q`; the table's own if not given.")
-    similar: Annotated[dict[str, Any] | None, BeforeValidator(_similar)] = Field(
-        None, description="Fuzzy search: an object of column: text. The column needs an index of type trigram."
-    )
-
-    def match(self) -> Match:
-        """The selection as the engine takes it."""
-        syntax = "web" if self.websearch else "plain" if self.plain else "query"
-        return Match(self.filters, self.q, self.full_text or None, self.similar, syntax, self.language or None)
 
 
 class DatastoreSearch(Selection, KnownOnly):
@@ -161,18 +108,13 @@ class _Prepared:
     schema: TableSchema
     settings: Settings
     request: search.Search
-    plan: search.Plan
+    repeated: Repeated
     offset: int | None
     """As it was asked for; :attr:`request` may be of another page."""
     opening: tuple[bytes, bytes]
     """The result as JSON up to what the rows decide: before the offset and behind it."""
-    moves: bool
-    """The same request finds other rows tomorrow, with nobody having written any."""
     pages: dict[int, search.Plan]
     """Plans of further pages by the part of the offset that stands in them."""
-
-    heat: Heat | None
-    """None for what may not be kept."""
 
 
 @dataclass(slots=True)
@@ -180,14 +122,8 @@ class _Memory:
     """What is known of a search that has come before."""
 
     prepared: _Prepared | None = None
-    times: int = 0
     first: DatastoreSearch | None = None
     """The same search without an offset."""
-
-
-_OFTEN = 3
-"""A search that comes so often is written without arguments. One that comes once costs less with them: PostgreSQL
-analyzes the statement once for all values, even if it plans it for each."""
 
 
 @action(DatastoreSearch, get=True)
@@ -197,13 +133,9 @@ async def datastore_search(call: Call, parameters: DatastoreSearch) -> RawJson:
     async def find(schema: TableSchema) -> RawJson:
         prepared = _prepared(parameters, schema, call.settings)
         started = perf_counter()
-        database = call.services.database
-        if prepared.heat is None:
-            found = await search.run(database, schema, prepared.plan)
-        else:
-            found = await call.services.answers.find(prepared.heat, database, schema, prepared.plan)
+        found = await call.services.answers.find(call.services.database, prepared.repeated)
         call.timings["db"] = perf_counter() - started
-        if call.freshness is not None and not prepared.moves:
+        if call.freshness is not None and prepared.repeated.lasting:
             call.freshness.keep(schema, found.version, call.actor)
         return _result(call, prepared, found)
 
@@ -214,17 +146,13 @@ def _prepared(parameters: DatastoreSearch, schema: TableSchema, settings: Settin
     memory = parameters.memory
     known = memory.prepared
     if known is not None and known.schema is schema and known.settings is settings:
-        if known.plan.arguments and not known.plan.generic and not known.moves:
-            memory.times += 1
-            if memory.times >= _OFTEN:
-                known.plan = search.constant(known.request, schema)
         return known
     if memory.first is None:
         prepared = _prepare(parameters, schema, settings)
     else:
         prepared = _further(_prepared(memory.first, schema, settings), parameters.offset or 0)
     if len(schema.columns) <= _MOST_COLUMNS_KEPT:
-        memory.prepared, memory.times = prepared, 1
+        memory.prepared = prepared
     return prepared
 
 
@@ -244,9 +172,9 @@ def _prepare(parameters: DatastoreSearch, schema: TableSchema, settings: Setting
     names = [*(["offset"] if parameters.offset is None else []), *_ECHOED_LAST]
     behind = {name: getattr(parameters, name) for name in names if name in given}
     texts = encode(opening)[:-1], b"," + encode(behind)[1:-1] if behind else b""
-    moves = freshness.moves(parameters.filters)
-    heat = None if moves or not schema.counted else Heat()
-    return _Prepared(schema, settings, request, plan, parameters.offset, texts, moves, {}, heat)
+    lasting = not freshness.moves(parameters.filters)
+    values = request if lasting and plan.arguments and not plan.generic else None
+    return _Prepared(schema, settings, request, Repeated(schema, plan, lasting, values), parameters.offset, texts, {})
 
 
 def _further(first: _Prepared, offset: int) -> _Prepared:
@@ -255,11 +183,8 @@ def _further(first: _Prepared, offset: int) -> _Prepared:
     plan = first.pages.get(begin)
     if plan is None:
         plan = first.pages[begin] = search.plan(replace(first.request, offset=begin), first.schema)
-    plan = plan.further(rest) if rest else plan
-    heat = first.heat and Heat()
-    return _Prepared(
-        first.schema, first.settings, first.request, plan, offset, first.opening, first.moves, first.pages, heat
-    )
+    repeated = Repeated(first.schema, plan.further(rest) if rest else plan, first.repeated.lasting)
+    return _Prepared(first.schema, first.settings, first.request, repeated, offset, first.opening, first.pages)
 
 
 def _result(call: Call, prepared: _Prepared, found: search.Found) -> RawJson:
@@ -268,7 +193,7 @@ def _result(call: Call, prepared: _Prepared, found: search.Found) -> RawJson:
     parts = [opening, behind] if prepared.offset is None else [opening, b',"offset":%d' % prepared.offset, behind]
     if found.total is not None:
         parts.append(b',"total":%d,"total_was_estimated":false' % found.total)
-    if further := _next(request, prepared.plan, found):
+    if further := _next(request, prepared.repeated.plan, found):
         parts += (b",", encode(further)[1:-1])
     links = _links(*call.request_target, request.limit or 0, prepared.offset or 0)
     return RawJson(b"".join((*parts, b',"_links":', links, b',"records":', found.records, b"}")))
@@ -318,29 +243,3 @@ def _links(path: str, query: str, limit: int, offset: int) -> bytes:
     if offset - limit > 0:
         links["prev"] = f"{start}{glue}offset={offset - limit}"
     return encode(links)
-
-
-class DatastoreInfo(OfResource):
-    """Which table, and how much about it."""
-
-    resource_id: RequiredText = Field(description="Id or alias of the table; `id` means the same.")
-    include_meta: Boolean = Field(True, description="Also counts, sizes and aliases.")
-    include_fields_schema: Boolean = Field(True, description="Also the native type and indexes of each column.")
-
-
-@action(DatastoreInfo, get=True)
-async def datastore_info(call: Call, parameters: DatastoreInfo) -> dict[str, Any]:
-    """Describe a table: its columns with their data dictionary, its count, sizes and aliases."""
-
-    async def look(schema: TableSchema) -> dict[str, Any]:
-        # The version first: what is read after it is never older than the tag says.
-        version = None if call.freshness is None else await registry.version(call.services.database, schema)
-        found = await describe.info(
-            call.services.database, schema, parameters.include_meta, parameters.include_fields_schema
-        )
-        # While the index is built, its progress changes without a write.
-        if call.freshness is not None and found.get("full_text", {}).get("state") != "building":
-            call.freshness.keep(schema, version, call.actor)
-        return found
-
-    return await readable(call, parameters.resource_id, look)
