@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from datastore.bootstrap import StartError, load_settings, without_password
-from datastore.cli import app
+from datastore.cli.program import app
 from datastore.postgres.embedded import EmbeddedPostgres
 from datastore.settings import Settings
 from datastore.tables.functions.library import library
