@@ -17,6 +17,8 @@ CREATE TABLE datastore.tables (
     language text NOT NULL DEFAULT 'english',
     -- 'none' (no index: a scan answers q), 'ready' (the expression index answers).
     fulltext text NOT NULL DEFAULT 'none' CHECK (fulltext IN ('none', 'ready')),
+    -- When the data changed last, until the resource's last_modified says so; null from then on.
+    written timestamptz DEFAULT clock_timestamp(),
     created timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX ON datastore.tables (dataset_id);
@@ -28,7 +30,9 @@ BEGIN
     NEW.version := greatest(OLD.version + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
     RETURN NEW;
 END $$;
-CREATE TRIGGER next_version BEFORE UPDATE ON datastore.tables FOR EACH ROW EXECUTE FUNCTION datastore.next_version();
+-- That last_modified has been set is no change of the table.
+CREATE TRIGGER next_version BEFORE UPDATE ON datastore.tables
+    FOR EACH ROW WHEN (OLD.written IS NULL OR NEW.written IS NOT NULL) EXECUTE FUNCTION datastore.next_version();
 
 -- Aliases are pointers: they never freeze columns.
 CREATE TABLE datastore.aliases (

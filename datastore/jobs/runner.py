@@ -1,6 +1,6 @@
 """Working off the queue: every worker of the service takes jobs, some at a time, each on a connection of its own.
 
-That session holds the lock on the job (see ``sql/0006_jobs.sql``). So nobody else begins the job while its process
+That session holds the lock on the job (see ``sql/0009_jobs.sql``). So nobody else begins the job while its process
 lives, and somebody does as soon as it is gone, without heartbeats and without a time to wait for.
 """
 

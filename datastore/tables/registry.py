@@ -36,7 +36,8 @@ def count_rows(tx: Transaction, resource_id: str, added: int) -> None:
     async def update() -> None:
         has_triggers = await tx.connection.fetchval(
             """
-            UPDATE datastore.tables SET record_count = record_count + $2 WHERE resource_id = $1
+            UPDATE datastore.tables SET record_count = record_count + $2, written = clock_timestamp()
+            WHERE resource_id = $1
             RETURNING triggers <> '[]' OR history IS NOT NULL
             """,
             resource_id,
@@ -85,7 +86,7 @@ async def count_nested(tx: Transaction, resource_id: str) -> None:
         if row["counted"]:
             await tx.connection.execute(
                 """
-                UPDATE datastore.tables SET record_count = record_count + $2
+                UPDATE datastore.tables SET record_count = record_count + $2, written = clock_timestamp()
                 WHERE resource_id = $1
                 """,
                 row["resource_id"],
@@ -96,7 +97,8 @@ async def count_nested(tx: Transaction, resource_id: str) -> None:
             await install_counter(tx, table)
             await tx.connection.execute(
                 f"""
-                UPDATE datastore.tables SET record_count = (SELECT count(*) FROM {table})
+                UPDATE datastore.tables
+                SET record_count = (SELECT count(*) FROM {table}), written = clock_timestamp()
                 WHERE resource_id = $1
                 """,
                 row["resource_id"],

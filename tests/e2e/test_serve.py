@@ -173,6 +173,16 @@ def test_sigterm_lets_a_request_finish(service: Service, table: dict[str, Any]) 
     assert count(service, table) == 1
 
 
+def test_last_modified_survives_a_kill(service: Service, table: dict[str, Any]) -> None:
+    """It follows a write by seconds: if everything is killed before, the next start finds it."""
+    resource = table["resource_id"]
+    service.call("resource_patch", id=resource, last_modified="2001-01-01")
+    service.call("datastore_upsert", resource_id=resource, method="insert", records=[{"id": 1}])
+    service.kill()
+    service.start()
+    eventually(lambda: service.call("resource_show", id=resource)["last_modified"] > "2001-01-02", 60)
+
+
 @pytest.mark.parametrize("victims", ["service", "service and PostgreSQL"])
 def test_a_killed_write_leaves_all_or_nothing(service: Service, table: dict[str, Any], victims: str) -> None:
     records = [{"id": number, "value": f"value {number}"} for number in range(MANY)]

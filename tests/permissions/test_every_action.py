@@ -8,7 +8,8 @@ import re
 import pytest
 
 from datastore.actions import registry
-from datastore.actions.access import ACCESS, ACTORS, may_call
+from datastore.actions.access import ACCESS, may_call
+from datastore.actions.access_rules import ACTORS
 from tests.permissions.cases import CASES
 from tests.permissions.world import KINDS, Site, World
 

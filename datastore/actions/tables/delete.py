@@ -97,5 +97,6 @@ async def _delete_records(
         return await call.write(transaction)
 
     deleted = await writable(call, parameters.resource_id, parameters.force, action_name, work)
+    call.services.maintenance.touch(parameters.resource_id)
     text = encode({"resource_id": parameters.resource_id, "filters": filters})
     return RawJson(text if deleted is None else text[:-1] + b',"deleted_records":' + deleted + b"}")

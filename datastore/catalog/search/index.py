@@ -1,6 +1,6 @@
 """Keeping the search up to date.
 
-Triggers do it, in the transaction of every write: see sql/0004_search.sql. Here is what is done by hand.
+Triggers do it, in the transaction of every write: see sql/0007_search_triggers.sql. Here is what is done by hand.
 """
 
 from __future__ import annotations

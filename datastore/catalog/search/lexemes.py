@@ -1,6 +1,7 @@
 """Conditions on the search vector of a dataset, as text for ``::tsquery``; and the names of what is in the vector.
 
-The vectors are made by ``datastore.search_write`` in sql/0004_search.sql, which explains their lexemes.
+The vectors are made by ``datastore.search_write`` in sql/0006_search_rows.sql; sql/0004_search_tables.sql explains
+their lexemes.
 """
 
 from __future__ import annotations

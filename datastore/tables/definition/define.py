@@ -149,7 +149,7 @@ async def _alter(
     await tx.connection.execute(
         """
         UPDATE datastore.tables
-        SET key = $2, info = info - $3::text[]
+        SET key = $2, info = info - $3::text[], written = clock_timestamp()
         WHERE resource_id = $1
         """,
         schema.resource_id,

@@ -1,7 +1,7 @@
 """Work on a table after writes, off their path: the full-text index of a table that has grown, fresh statistics.
 
-Every worker looks after the tables that it wrote, and enqueues a job for each that needs something. A table that nobody
-looked after (a process was killed) is found at the next start.
+Every worker looks after the tables that it wrote: it enqueues a job for each that needs something, and tells their
+resources when their data changed. A table that nobody looked after (a process was killed) is found at the next start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ INDEX_FROM = 1_000
 
 _MODIFIED_DELAY = 15.0
 """Seconds without a further write after which the resource's ``last_modified`` is set."""
-
 
 _STALE = 0.2
 """Share of the rows that must have come or gone since the statistics were made, for new ones to be worth their cost."""
@@ -76,6 +75,52 @@ async def needs(connection: asyncpg.Connection | asyncpg.Pool, resource_ids: Seq
     """Those of the tables for which there is something to do, found by one statement."""
     rows = await connection.fetch(_NEEDS, list(resource_ids), INDEX_FROM, _STALE)
     return [Need(**row) for row in rows]
+
+
+_LEFT_BEHIND = """
+    SELECT resource_id, written IS NOT NULL AS written, fulltext = 'none' AND record_count >= $1 AS fulltext
+    FROM datastore.tables
+    WHERE written IS NOT NULL OR (fulltext = 'none' AND record_count >= $1)
+"""
+
+# Rows that a transaction holds are left for later: so nobody waits here, and nobody for this.
+_SHOW = """
+    WITH waiting AS (
+        SELECT resource_id FROM datastore.tables WHERE resource_id = ANY ($1::text[]) AND written IS NOT NULL
+    ),
+    held AS (
+        SELECT registry.resource_id, registry.written
+        FROM datastore.tables AS registry
+        JOIN datastore.resources AS resource ON resource.id = registry.resource_id
+        WHERE registry.resource_id = ANY ($1::text[])
+              AND registry.written <= clock_timestamp() - make_interval(secs => $2)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ),
+    told AS (
+        UPDATE datastore.tables AS registry SET written = NULL
+        FROM held
+        WHERE registry.resource_id = held.resource_id
+    ),
+    shown AS (
+        UPDATE datastore.resources AS resource SET last_modified = held.written AT TIME ZONE 'UTC'
+        FROM held
+        WHERE resource.id = held.resource_id
+    )
+    SELECT resource_id FROM waiting
+    EXCEPT
+    SELECT resource_id FROM held
+"""
+
+
+async def show_writes(
+    connection: asyncpg.Connection | asyncpg.Pool, resource_ids: Sequence[str], quiet: float
+) -> list[str]:
+    """Set ``last_modified`` of the resources to when the data of their tables changed, unless that was less than
+    ``quiet`` seconds ago.
+
+    Gives those for which it is still to be done.
+    """
+    return [row["resource_id"] for row in await connection.fetch(_SHOW, list(resource_ids), quiet)]
 
 
 class _Schedule:
@@ -126,7 +171,7 @@ class Maintenance:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        await self._set_modified(self._modified.take(float("inf")))
+        await self._set_modified(self._modified.take(float("inf")), 0.0)
         await self._maintain_quietly(self._written.take(float("inf")))
 
     async def _run(self) -> None:
@@ -135,7 +180,8 @@ class Maintenance:
         while True:
             self._wake.clear()
             now = loop.time()
-            await self._set_modified(self._modified.take(now))
+            for resource_id in await self._set_modified(self._modified.take(now), _MODIFIED_DELAY):
+                self._modified.add(resource_id, loop.time())
             if written := self._written.take(now):
                 await self._maintain_quietly(written)
             wait = min(self._written.next, self._modified.next) - loop.time()
@@ -143,30 +189,28 @@ class Maintenance:
                 async with asyncio.timeout(None if wait == float("inf") else max(wait, 0.01)):
                     await self._wake.wait()
 
-    async def _set_modified(self, resource_ids: list[str]) -> None:
+    async def _set_modified(self, resource_ids: list[str], quiet: float) -> list[str]:
+        """Those for which it is still to be done."""
         if not resource_ids:
-            return
+            return []
         try:
-            await self._database.owner.execute(
-                """
-                UPDATE datastore.resources SET last_modified = now() AT TIME ZONE 'UTC' WHERE id = ANY($1::text[])
-                """,
-                resource_ids,
-            )
+            return await show_writes(self._database.owner, resource_ids, quiet)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
             log.warning("last_modified_not_set", error=repr(error))
+            return resource_ids
 
     async def _left_behind(self) -> None:
         try:
-            rows = await self._database.owner.fetch(
-                "SELECT resource_id FROM datastore.tables WHERE fulltext = 'none' AND record_count >= $1", INDEX_FROM
-            )
+            rows = await self._database.owner.fetch(_LEFT_BEHIND, INDEX_FROM)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
             log.warning("tables_left_behind_not_found", error=repr(error))
             return
         now = asyncio.get_running_loop().time()
         for row in rows:
-            self._written.add(row["resource_id"], now)
+            if row["fulltext"]:
+                self._written.add(row["resource_id"], now)
+            if row["written"]:
+                self._modified.add(row["resource_id"], now)
 
     async def _maintain_quietly(self, resource_ids: Sequence[str]) -> None:
         try:

@@ -13,7 +13,7 @@ from datastore.actions.services import Services
 from datastore.jobs.queue import enqueue, list_jobs
 from datastore.postgres.database import Transaction
 from datastore.tables.locking import exclusively
-from datastore.tables.upkeep.maintenance import INDEX_FROM, needs
+from datastore.tables.upkeep.maintenance import INDEX_FROM, needs, show_writes
 from datastore.tables.upkeep.requests import PREPARE, drop_index, preparation
 from tests.upkeep import maintained, settled
 
@@ -126,3 +126,52 @@ async def test_by_itself(call: CallAction, services: Services, dataset: str) -> 
     async with asyncio.timeout(120):
         while await services.database.owner.fetchval(ready, tables) < len(tables):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def last_modified(call: CallAction, table: str) -> str:
+    return str((await call("resource_show", id=table))["last_modified"])
+
+
+async def shown(services: Services, table: str) -> None:
+    """Have the resource show the last write; the service itself may be about to do it just now."""
+    async with asyncio.timeout(120):
+        while await show_writes(services.database.owner, [table], 0):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def version(services: Services, table: str) -> int:
+    found: int = await services.database.owner.fetchval(
+        "SELECT version FROM datastore.tables WHERE resource_id = $1", table
+    )
+    return found
+
+
+async def test_a_resource_shows_when_its_data_changed(call: CallAction, services: Services, dataset: str) -> None:
+    """Once: what is set by hand afterwards stays. And it is no change of the table."""
+    table, owner = await make_table(call, dataset, 3), services.database.owner
+    for action, change in (
+        ("datastore_upsert", {"method": "insert", "records": [{"name": "a"}]}),
+        ("datastore_records_delete", {"filters": {"name": "a"}}),
+        ("datastore_create", {"fields": [{"id": "name", "type": "text"}, {"id": "more", "type": "int"}]}),
+    ):
+        await call("resource_patch", id=table, last_modified="2001-01-01")
+        began = await owner.fetchval("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')")
+        await call(action, resource_id=table, force=True, **change)
+        before = await version(services, table)
+        await shown(services, table)
+        assert await last_modified(call, table) > began, action
+        assert await version(services, table) == before
+    await call("resource_patch", id=table, last_modified="2001-01-01")
+    await shown(services, table)
+    assert await last_modified(call, table) == "2001-01-01T00:00:00"
+
+
+async def test_a_table_that_is_busy_is_shown_later(call: CallAction, services: Services, dataset: str) -> None:
+    table, owner = await make_table(call, dataset, 3), services.database.owner
+    async with owner.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM datastore.resources WHERE id = $1 FOR UPDATE", table)
+        await call("datastore_upsert", resource_id=table, method="insert", records=[{"name": "a"}])
+        assert await show_writes(owner, [table], 0) == [table]
+        await other.execute("UPDATE datastore.tables SET written = clock_timestamp() WHERE resource_id = $1", table)
+        assert await show_writes(other, [table], 3600) == [table]
+    await shown(services, table)
