@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 
 from benchmarks import sample
@@ -13,8 +14,8 @@ UPSERTED = 20_000
 
 
 def measure(run: Run) -> list[Measurement]:
-    """Insert 50,000 records; upsert 20,000 by key, half of which exist."""
-    return [_insert(run), _upsert(run)]
+    """Insert 50,000 records; upsert 20,000 by key, half of which exist, with other values or with the same."""
+    return [_insert(run), *_upserts(run)]
 
 
 def _insert(run: Run) -> Measurement:
@@ -40,15 +41,16 @@ def _insert(run: Run) -> Measurement:
     return against_floor(f"insert {rows:,} JSON records × 10 columns", "rows/s", pairs, goal=0.9)
 
 
-def _upsert(run: Run) -> Measurement:
+def _upserts(run: Run) -> list[Measurement]:
     service, rows = run.service, run.size(UPSERTED)
-    query = sample.rows(1, rows)
-    existing = records_of(run, sample.rows(1, rows // 2))
-    records = records_of(run, query)
+    columns = ", ".join("price + 1 AS price" if each["id"] == "price" else each["id"] for each in sample.FIELDS)
+    half = sample.rows(1, rows // 2)
+    same, other = records_of(run, half), records_of(run, f"SELECT {columns} FROM ({half}) AS r")
+    records = records_of(run, sample.rows(1, rows))
     csv = service.folder / "upsert.csv"
-    service.copy_out(query, csv)
+    service.copy_out(sample.rows(1, rows), csv)
 
-    def ours() -> float:
+    def ours(existing: bytes) -> float:
         resource = service.create_table(sample.FIELDS, primary_key=["station"])
         _post(run, resource, "insert", existing)
         seconds = _post(run, resource, "upsert", records)
@@ -60,8 +62,15 @@ def _upsert(run: Run) -> Measurement:
         seconds = service.psql(f"CREATE TEMPORARY TABLE stage ({columns})", f"\\copy stage from '{csv}' csv")
         return rows / seconds
 
-    pairs = interleave(ours, floor, run.pairs)
-    return against_floor(f"upsert {rows:,} JSON records by key, half existing", "rows/s", pairs, goal=0.4)
+    name = f"upsert {rows:,} JSON records by key"
+    return [
+        against_floor(f"{name}, {which}", "rows/s", interleave(partial(ours, existing), floor, run.pairs), goal)
+        for which, existing, goal in (
+            ("half existing", other, 0.4),
+            ("half existing as they are", same, None),
+            ("none existing", b"[]", None),
+        )
+    ]
 
 
 FLOOR = "public.floor"
