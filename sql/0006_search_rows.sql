@@ -20,6 +20,23 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
     RETURN NULL;
 END $$;
 
+-- The moment (in UTC) at which an ISO 8601 date begins, or null for anything else.
+CREATE FUNCTION datastore.search_date(value text) RETURNS timestamp
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+BEGIN
+    IF value ~ '^\d{4}(-\d\d)?$' THEN
+        RETURN (value || right('-01-01', 10 - length(value)))::timestamp;
+    ELSIF value ~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?$' THEN
+        RETURN value::timestamp;
+    ELSIF value ~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$' THEN
+        RETURN value::timestamptz AT TIME ZONE 'UTC';
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+
 -- One value of a field. "all_text": a search without a field finds it; "analysed": it is found by words, not as a whole.
 CREATE TYPE datastore.search_entry AS (
     dataset_id text, field text, value text, place bigint, analysed boolean, all_text boolean

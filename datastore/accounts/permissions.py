@@ -12,23 +12,12 @@ from datastore.errors import NotAuthorized
 from datastore.settings import Settings
 
 ADMIN, EDITOR, MEMBER = "admin", "editor", "member"
+CAPACITIES = (ADMIN, EDITOR, MEMBER)
+# Of an admin's there is no list: they may do everything there is, `admin` (as clients ask for it) included.
 _PERMISSIONS = {
-    ADMIN: frozenset(
-        {
-            "read",
-            "create_dataset",
-            "update_dataset",
-            "delete_dataset",
-            "manage_group",
-            "membership",
-            "update",
-            "delete",
-        }
-    ),
     EDITOR: frozenset({"read", "create_dataset", "update_dataset", "delete_dataset", "manage_group"}),
     MEMBER: frozenset({"read", "manage_group"}),
 }
-CAPACITIES = tuple(_PERMISSIONS)
 PUBLIC_LABEL = "public"
 
 
@@ -50,8 +39,9 @@ class DatasetAccess:
 
 
 def has_permission(actor: Actor, group_id: str, permission: str) -> bool:
-    """The actor's role in the organization or group includes ``permission``. Sysadmins have every permission."""
-    return actor.sysadmin or permission in _PERMISSIONS.get(actor.roles.get(group_id, ""), ())
+    """The actor's role in the organization or group includes ``permission``. Admins and sysadmins have every one."""
+    role = actor.roles.get(group_id, "")
+    return actor.sysadmin or role == ADMIN or permission in _PERMISSIONS.get(role, ())
 
 
 def may_read_dataset(actor: Actor, access: DatasetAccess) -> bool:

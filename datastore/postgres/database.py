@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from datastore.errors import Unavailable
+from datastore.postgres.marks import Marks
 from datastore.postgres.notifications import CHANNEL, Notifications
 from datastore.postgres.quoting import literal
 from datastore.postgres.reads import ReadPool
@@ -119,7 +120,7 @@ class Database:
         owner = _pool(dsn, settings)
         reader, public = (_read_pool(dsn, settings, role) for role in (settings.reader_role, settings.public_role))
         connect = partial(connect_as_owner, dsn, settings)
-        database = cls(dsn, settings, owner, reader, public, Notifications(connect))
+        database = cls(dsn, settings, owner, reader, public, Notifications(connect, Marks(settings.data_dir)))
         opened: list[asyncpg.Pool | ReadPool] = []
         try:
             await owner
@@ -208,8 +209,8 @@ class Database:
     async def write(self, work: Callable[[Transaction], Awaitable[Result]], author: Author = NOBODY) -> Result:
         """Run ``work`` in a transaction of the owner, again after a deadlock or serialization failure.
 
-        All or nothing: whatever ``work`` raises rolls back. Messages about changes go out with the commit, and this
-        worker's caches have dropped them before this returns. ``work`` must be safe to run more than once.
+        All or nothing: whatever ``work`` raises rolls back. Messages about changes go out with the commit, and no
+        cache on this machine has them any more when this returns. ``work`` must be safe to run more than once.
         Activities and the functions of triggers are told the ``author``.
         """
         for attempt in range(1, _ATTEMPTS + 1):
@@ -236,7 +237,7 @@ class Database:
                 if transaction.runs_functions and not connection.is_closed():
                     await _clean(connection)
         for kind, key in transaction.changes:
-            self.notifications.dispatch(kind, key)
+            self.notifications.announce(kind, key)
         return result
 
 

@@ -1,7 +1,8 @@
 """News from the database: which cached things changed, sent by NOTIFY in the changing transaction.
 
 Each worker holds one listening connection. A message is ``kind:key``; every subscriber of the kind is called with the
-key, or with ``None`` when messages may have been missed and everything must be dropped.
+key, or with ``None`` when messages may have been missed and everything must be dropped. Messages take a moment; the
+marks of :mod:`datastore.postgres.marks` do not.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import structlog
 
+from datastore.postgres.marks import Marks
+
 CHANNEL = "datastore_changes"
 Subscriber = Callable[[str | None], None]
 log = structlog.get_logger(__name__)
@@ -22,8 +25,9 @@ log = structlog.get_logger(__name__)
 class Notifications:
     """Dispatches the messages of one worker's listening connection to its caches."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], marks: Marks) -> None:
         self._connect = connect
+        self.marks = marks
         self._subscribers: dict[str, list[Subscriber]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
@@ -34,8 +38,12 @@ class Notifications:
         """Call ``subscriber`` for every message of ``kind``."""
         self._subscribers[kind].append(subscriber)
 
-    def dispatch(self, kind: str, key: str | None) -> None:
-        """Tell this worker's subscribers at once; used after a commit of its own, before it is acknowledged."""
+    def announce(self, kind: str, key: str) -> None:
+        """Tell all workers of this machine at once; used after a commit of its own, before it is acknowledged."""
+        self.marks.change(kind, key)
+        self._dispatch(kind, key)
+
+    def _dispatch(self, kind: str, key: str | None) -> None:
         for subscriber in self._subscribers[kind]:
             subscriber(key)
 
@@ -78,8 +86,8 @@ class Notifications:
 
     def _received(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
         kind, _, key = payload.partition(":")
-        self.dispatch(kind, key)
+        self._dispatch(kind, key)
 
     def _drop_everything(self) -> None:
         for kind in self._subscribers:
-            self.dispatch(kind, None)
+            self._dispatch(kind, None)

@@ -291,6 +291,9 @@ async def test_the_groups_and_organizations_of_a_user(call: ActionCall, services
     assert await mine() == {org_a["id"]: "member", org_b["id"]: "editor"}
     assert await mine(permission="create_dataset") == {org_b["id"]: "editor"}
     assert await mine(permission="unknown") == {}
+    assert await mine(permission="admin") == {}
+    bob = await person(services, {org_a["id"]: "admin", org_b["id"]: "editor"})
+    assert await mine(actor=bob, permission="admin") == {org_a["id"]: "admin"}
     assert await mine(actor=ANONYMOUS) == {}
     assert await mine(actor=ANONYMOUS, id=ann.name) == {org_a["id"]: "member", org_b["id"]: "editor"}
     every = await mine(actor=ann, id="admin")

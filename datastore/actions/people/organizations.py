@@ -65,7 +65,7 @@ class OrganizationListForUser(Parameters):
     permission: Text = Field(
         None,
         description="What the user may do in each: `read`, `create_dataset`, `update_dataset`, `delete_dataset`, "
-        "`manage_group` (the default), `membership`, `update`, `delete`.",
+        "`manage_group` (the default), `membership`, `update`, `delete`; `admin` for all of them.",
     )
     include_dataset_count: Boolean = Field(False, description="Show the number of datasets.")
 

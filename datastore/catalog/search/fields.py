@@ -76,6 +76,11 @@ def is_number(field: str) -> bool:
     return field in _NUMBERS
 
 
+def is_date(field: str) -> bool:
+    """An extra whose values are dates, by its name; what is no date among them is text."""
+    return field.endswith("_date")
+
+
 def may_exist(field: str) -> bool:
     """There can be a field of this name."""
     return _NAME.fullmatch(field) is not None

@@ -27,6 +27,7 @@ from datastore.catalog.search.tree import (
     Or,
     Pattern,
     Phrase,
+    QuerySyntaxError,
     Range,
     Word,
 )
@@ -197,7 +198,15 @@ class Planner:
         if name in fields.PARTS:
             pattern = re.sub(r"([\\%_])", r"\\\1", text)
             return f"entry.{fields.PARTS[name]} ILIKE {self._arguments.add(f'%{pattern}%')}"
-        return lexemes.value(name, text) if fields.may_exist(name) else NEVER
+        if not fields.may_exist(name):
+            return NEVER
+        exact = lexemes.value(name, text)
+        if fields.is_date(name):
+            try:
+                return self._any([exact, self._within(name, *datemath.parse(text, self._now))])
+            except QuerySyntaxError:
+                pass  # text, like that of any other extra
+        return exact
 
     def _pattern(self, node: Node, glob: str, name: str | None) -> Condition:
         if name is None or fields.is_text(name):
@@ -236,19 +245,35 @@ class Planner:
             parts.append(f"entry.{name} < {self._arguments.add(after)}::timestamp")
         return f"({' AND '.join(parts)})" if parts else ALWAYS
 
+    def _within(self, name: str, first: datetime | None, after: datetime | None) -> Condition:
+        """An extra is a date from ``first`` on and before ``after``, of which one may be None."""
+        parts = []
+        for moment, operator in ((first, ">="), (after, "<")):
+            if moment is not None:
+                parts.append(f"datastore.search_date(value) {operator} {self._arguments.add(moment)}::timestamp")
+        return self._all([lexemes.has_value(name), self._any_value(name, " AND ".join(parts))])
+
+    def _ends(self, node: Range) -> tuple[datetime | None, datetime | None]:
+        """The first moment of a range and the first one after it. Raises :class:`QuerySyntaxError`."""
+        low = None if node.low is None else datemath.parse(node.low, self._now)
+        high = None if node.high is None else datemath.parse(node.high, self._now)
+        return (
+            None if low is None else low[not node.includes_low],
+            None if high is None else high[node.includes_high],
+        )
+
     def _range(self, node: Range) -> Condition:
         name = node.field or fields.ALL_TEXT
         if name in fields.DATES:
-            low = None if node.low is None else datemath.parse(node.low, self._now)
-            high = None if node.high is None else datemath.parse(node.high, self._now)
-            return self._between(
-                name,
-                None if low is None else low[not node.includes_low],
-                None if high is None else high[node.includes_high],
-            )
+            return self._between(name, *self._ends(node))
         if not fields.may_exist(name) or name == fields.ALL_TEXT:
             return NEVER
         ends = [end for end in (node.low, node.high) if end is not None]
+        if ends and fields.is_date(name):
+            try:
+                return self._within(name, *self._ends(node))
+            except QuerySyntaxError:
+                pass  # compared as text, like any other extra
         numeric = all(_NUMBER.fullmatch(end) for end in ends)
         parts = []
         for end, operator in (

@@ -16,6 +16,9 @@ _COLUMNS = {
     "metadata_created": "entry.metadata_created",
     "metadata_modified": "entry.metadata_modified",
 }
+_WORDS = frozenset({"author", "maintainer", "notes"})
+"""Searched by words, but of one value, by which a dataset can be put in order."""
+
 _CONSTANT = frozenset({"views_total", "views_recent"})
 
 
@@ -30,7 +33,7 @@ def parse(sort: str | None) -> list[tuple[str, str]]:
         if len(words) != 2 or words[1].lower() not in ("asc", "desc"):
             raise _invalid()
         name, direction = words[0], words[1].lower()
-        unsorted = fields.is_list(name) or (fields.is_text(name) and name not in _COLUMNS and name != "score")
+        unsorted = fields.is_list(name) or (fields.is_text(name) and name not in _COLUMNS.keys() | _WORDS)
         if (unsorted and not name.startswith("extras_")) or not fields.may_exist(name):
             raise _invalid()
         found.append((name, direction))

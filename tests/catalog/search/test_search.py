@@ -159,7 +159,7 @@ async def test_bad_parameters(call: ActionCall) -> None:
             await call("package_search", **parameters)
 
     await refused(SearchQueryError, r"Search Query is invalid: .*Invalid search parameters: \['rowz'\]", rowz=1)
-    for sort in ("name", "name up", "tags asc", "name asc,", "na me asc", "notes desc", "x'y asc", "vocab_T asc"):
+    for sort in ("name", "name up", "tags asc", "name asc,", "na me asc", "text desc", "x'y asc", "vocab_T asc"):
         await refused(SearchQueryError, 'Invalid "sort" parameter', sort=sort)
     await refused(ValidationError, "Invalid integer", rows="many")
     await refused(ValidationError, "Invalid integer", start="x")
@@ -228,6 +228,47 @@ async def test_pages_and_their_order(world: World) -> None:
     assert (await world.search(sort="name asc"))["sort"] == "name asc"
     ids = [dataset["id"] for dataset in (await world.search(sort="id asc"))["results"]]
     assert ids == sorted(ids)
+
+
+async def test_extras_that_are_dates(call: ActionCall) -> None:
+    world = await World.make(call)
+    values = (
+        "2020-01-01T00:30:00+02:00",
+        "2020-01-01T00:00:00Z",
+        "2020-01",
+        "2020-01-01",
+        "2019",
+        "soon",
+        "2020-99-99",
+    )
+    for value in values:
+        await world.add(value, extras=[{"key": "issued_date", "value": value}])
+    year = ["2020-01", "2020-01-01", "2020-01-01T00:00:00Z"]
+    found = {
+        "issued_date:[2020-01-01T00:00:00Z TO *]": year,
+        "issued_date:[2020 TO 2020]": year,
+        "issued_date:[2019-12-31T22:00:00Z TO 2019-12-31T23:00:00Z]": ["2020-01-01T00:30:00+02:00"],
+        "issued_date:[* TO 2019]": ["2019", "2020-01-01T00:30:00+02:00"],
+        "issued_date:{2019 TO 2021}": year,
+        'issued_date:"2020-01-01T00:00:00Z"': year,
+        'issued_date:"2019-12-31T22:30:00"': ["2020-01-01T00:30:00+02:00"],
+        'issued_date:"2020-01-01T00:30:00+02:00"': ["2020-01-01T00:30:00+02:00"],
+        "issued_date:2020-99-99": ["2020-99-99"],
+        "issued_date:soon": ["soon"],
+        "issued_date:[s TO *]": ["soon"],
+        "issued_date:[* TO *]": sorted(values),
+    }
+    assert {query: await world.titles(fq_list=[query]) for query in found} == found
+
+
+async def test_sort_by_a_field_of_words(call: ActionCall) -> None:
+    world = await World.make(call)
+    for title, author in (("First", "zoe"), ("Second", None), ("Third", "Ann Smith")):
+        await world.add(title, author=author, maintainer=author, notes=author)
+    for field in ("author", "maintainer", "notes"):
+        for direction, order in (("asc", ["Third", "First", "Second"]), ("desc", ["First", "Third", "Second"])):
+            found = await world.search(sort=f"{field} {direction}")
+            assert [dataset["title"] for dataset in found["results"]] == order, (field, direction)
 
 
 async def test_titles_count_more_than_descriptions(world: World) -> None:
