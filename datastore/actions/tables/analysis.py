@@ -12,7 +12,8 @@ from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.tables.access import readable
 from datastore.actions.tables.selection import Selection
 from datastore.errors import ValidationError
-from datastore.tables.reading import aggregate, outputs, search, statistics
+from datastore.tables.analysis import aggregate, outputs, statistics
+from datastore.tables.reading import search
 from datastore.tables.schema import TableSchema
 
 _SELECTED = ("filters", "q", "full_text", "similar", "plain", "websearch", "language")

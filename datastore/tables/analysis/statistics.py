@@ -22,11 +22,12 @@ from msgspec import structs
 from datastore.errors import ValidationError
 from datastore.postgres.database import Database
 from datastore.postgres.reads import ReadPool
+from datastore.tables.analysis import distribution, extents
+from datastore.tables.analysis.distribution import Distribution
+from datastore.tables.analysis.extents import Extent
 from datastore.tables.arguments import Arguments
 from datastore.tables.names import printable
-from datastore.tables.reading import distribution, extents, matching
-from datastore.tables.reading.distribution import Distribution
-from datastore.tables.reading.extents import Extent
+from datastore.tables.reading import matching
 from datastore.tables.reading.matching import Match
 from datastore.tables.refusals import gone, refusals
 from datastore.tables.schema import ID_COLUMN, Column, TableSchema

@@ -11,7 +11,7 @@ import msgspec
 
 from datastore.postgres.quoting import identifier
 from datastore.tables import render
-from datastore.tables.reading.outputs import NUMBERS, TIMES, exact_stddev, finite
+from datastore.tables.analysis.outputs import NUMBERS, TIMES, exact_stddev, finite
 from datastore.tables.schema import Column
 from datastore.tables.types import FLOATS, INTEGERS, TEXT
 

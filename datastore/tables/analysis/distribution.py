@@ -15,9 +15,9 @@ import msgspec
 
 from datastore.postgres.quoting import identifier
 from datastore.tables import render
+from datastore.tables.analysis.extents import Extent, has_histogram, is_short
+from datastore.tables.analysis.outputs import TIMES, comparable, finite
 from datastore.tables.arguments import Arguments
-from datastore.tables.reading.extents import Extent, has_histogram, is_short
-from datastore.tables.reading.outputs import TIMES, comparable, finite
 from datastore.tables.schema import Column
 from datastore.tables.types import FLOATS, INTEGERS
 

@@ -13,11 +13,12 @@ from typing import Any
 from datastore.errors import ValidationError
 from datastore.postgres.quoting import identifier
 from datastore.tables import render
+from datastore.tables.analysis import outputs
+from datastore.tables.analysis.outputs import Output
 from datastore.tables.arguments import Arguments
 from datastore.tables.names import printable
-from datastore.tables.reading import matching, outputs, search, sorting
+from datastore.tables.reading import matching, search, sorting
 from datastore.tables.reading.matching import Match
-from datastore.tables.reading.outputs import Output
 from datastore.tables.schema import TableSchema
 
 _DEFAULT = ["count"]
@@ -29,9 +30,9 @@ class Aggregate:
 
     match: Match = field(default_factory=Match)
     group_by: Any = None
-    """Columns and buckets, see :func:`datastore.tables.reading.outputs.group`; without any, all rows are one group."""
+    """Columns and buckets, see :func:`datastore.tables.analysis.outputs.group`; without any, all rows are one group."""
     aggregates: Any = None
-    """Figures of each group, see :func:`datastore.tables.reading.outputs.measure`; the number of rows without any."""
+    """Figures of each group, see :func:`datastore.tables.analysis.outputs.measure`; the number of rows without any."""
     sort: Sequence[str] | None = None
     """By names of the result's columns. Groups come in the order of ``group_by`` otherwise, and within equals."""
     limit: int | None = 100
