@@ -13,6 +13,8 @@ from typing import Any
 from datastore.errors import ValidationError
 from datastore.postgres.quoting import identifier
 from datastore.tables import render
+from datastore.tables.analysis import groups as grouping
+from datastore.tables.analysis import measures as measuring
 from datastore.tables.analysis import outputs
 from datastore.tables.analysis.outputs import Output
 from datastore.tables.arguments import Arguments
@@ -30,9 +32,9 @@ class Aggregate:
 
     match: Match = field(default_factory=Match)
     group_by: Any = None
-    """Columns and buckets, see :func:`datastore.tables.analysis.outputs.group`; without any, all rows are one group."""
+    """Columns and buckets, see :func:`datastore.tables.analysis.groups.group`; without any, all rows are one group."""
     aggregates: Any = None
-    """Figures of each group, see :func:`datastore.tables.analysis.outputs.measure`; the number of rows without any."""
+    """Figures of each group, see :func:`datastore.tables.analysis.measures.measure`; the number of rows without any."""
     sort: Sequence[str] | None = None
     """By names of the result's columns. Groups come in the order of ``group_by`` otherwise, and within equals."""
     limit: int | None = 100
@@ -50,7 +52,7 @@ def plan(request: Aggregate, schema: TableSchema) -> search.Plan:
     matched = matching.plan(request.match, schema, arguments)
     groups = _groups(request, schema, arguments)
     items = outputs.items(request.aggregates, "aggregates") or _DEFAULT
-    measures = [outputs.measure(item, schema, arguments) for item in items]
+    measures = [measuring.measure(item, schema, arguments) for item in items]
     columns = [*groups, *measures]
     _check_names(groups, measures)
 
@@ -82,7 +84,7 @@ def plan(request: Aggregate, schema: TableSchema) -> search.Plan:
 def _groups(request: Aggregate, schema: TableSchema, arguments: Arguments) -> list[Output]:
     groups: list[Output] = []
     for item in outputs.items(request.group_by, "group_by"):
-        groups.append(outputs.group(item, schema, arguments, sum(len(group.bounds) for group in groups)))
+        groups.append(grouping.group(item, schema, arguments, sum(len(group.bounds) for group in groups)))
     return groups
 
 

@@ -11,7 +11,8 @@ import msgspec
 
 from datastore.postgres.quoting import identifier
 from datastore.tables import render
-from datastore.tables.analysis.outputs import NUMBERS, TIMES, exact_stddev, finite
+from datastore.tables.analysis.measures import exact_stddev
+from datastore.tables.analysis.outputs import NUMBERS, TIMES, finite
 from datastore.tables.schema import Column
 from datastore.tables.types import FLOATS, INTEGERS, TEXT
 
