@@ -21,9 +21,6 @@ import atexit
 import contextlib
 import os
 import secrets
-import shlex
-import stat
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -33,7 +30,7 @@ from typing import Self
 import asyncpg
 import structlog
 
-from datastore.postgres import quoting
+from datastore.postgres import folders, quoting
 from datastore.postgres.binaries import Account, Binaries, EmbeddedError, find_binaries
 from datastore.postgres.cluster import Cluster, Postmaster
 from datastore.postgres.connection_file import (
@@ -44,7 +41,7 @@ from datastore.postgres.connection_file import (
     read_connection,
     write_connection,
 )
-from datastore.postgres.file_lock import FileLock, give_to_owner_of
+from datastore.postgres.file_lock import FileLock
 from datastore.postgres.hardening import harden_database
 from datastore.settings import Settings
 
@@ -55,7 +52,6 @@ log = structlog.get_logger(__name__)
 DATABASE = "datastore"
 PORT = 5432  # only names the socket: the server does not listen on the network
 LEAST_MEMORY = 2**30  # of a process; building an index takes up to half of it
-LONGEST_SOCKET_PATH = 107
 WATCH_INTERVAL = 0.25
 LONGEST_BACKOFF = 30.0
 STABLE_AFTER = 10.0
@@ -96,7 +92,7 @@ class EmbeddedPostgres:
         with self._mutex:
             if self._keeper is None:
                 self._closing.clear()
-                self._prepare_home()
+                folders.prepare_home(self._home, self._account)
                 try:
                     self._join()
                 except BaseException:  # Ctrl-C too: no server without somebody who looks after it
@@ -284,33 +280,6 @@ class EmbeddedPostgres:
                     if not self._closing.is_set():
                         log.error("postgres_restart_failed", error=str(error), retry_in=delay)
 
-    # Files
-
-    def _prepare_home(self) -> None:
-        """Make the folder of the server's files, reachable by its account."""
-        data_dir = self._home.parent
-        try:
-            for folder in (*reversed(self._home.parents), self._home):
-                if not folder.exists():
-                    folder.mkdir(exist_ok=True)
-                    folder.chmod(0o711 if self._account.switch else 0o700)
-            if self._account.switch:
-                give_to_owner_of(data_dir, self._home)
-                for folder in (data_dir, self._home):  # PostgreSQL's account passes; it cannot list or read
-                    folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o001)
-            if not os.access(self._home, os.W_OK | os.X_OK):
-                raise PermissionError(None, "not writable", str(self._home))
-        except PermissionError as error:
-            raise EmbeddedError(
-                f"User {self._account.name} may not write {error.filename}. Set DATASTORE_DATA_DIR to a folder of "
-                "this user, or run as the user that runs the service."
-            ) from error
-        if barrier := self._account.unreachable(self._home):
-            raise EmbeddedError(
-                f"PostgreSQL runs as user {self._account.name}, who may not enter {barrier}. Allow it (chmod o+x "
-                f"{shlex.quote(str(barrier))}), or set DATASTORE_DATA_DIR to another folder."
-            )
-
     def _cluster(self) -> Cluster:
         settings = self._settings
         memory = max(settings.sql_max_memory, LEAST_MEMORY)
@@ -333,35 +302,8 @@ class EmbeddedPostgres:
         )
 
     def _socket_folder(self, old: Connection | None) -> Path:
-        """A folder (0700, the account's) whose name is short enough for a socket; the same one at each start."""
-        folder = self._home / "socket"
-        if _fits(folder):
-            self._cluster().make_folder(folder)
-            return folder
-        if old:  # the one used before, unless somebody else made a folder of this name meanwhile
-            folder = Path(old.socket_folder)
-            try:
-                folder.mkdir(mode=0o700)
-                self._cluster().make_folder(folder)
-            except FileExistsError:
-                pass
-            except OSError:
-                return self._short_folder()
-            found = folder.lstat()
-            if stat.S_ISDIR(found.st_mode) and found.st_uid == self._account.uid and not found.st_mode & 0o077:
-                return folder
-        return self._short_folder()
-
-    def _short_folder(self) -> Path:
-        for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108  # mkdtemp makes a private folder
-            if parent.is_dir() and _fits(parent / "datastore-12345678") and not self._account.unreachable(parent):
-                folder = Path(tempfile.mkdtemp(prefix="datastore-", dir=parent))
-                self._cluster().make_folder(folder)
-                return folder
-        raise EmbeddedError(
-            f"The path of a socket in {self._home} would be longer than {LONGEST_SOCKET_PATH} bytes, and no folder "
-            "for temporary files can take it: set TMPDIR or a shorter DATASTORE_DATA_DIR."
-        )
+        used = Path(old.socket_folder) if old else None
+        return folders.socket_folder(self._home, self._account, self._cluster().make_folder, PORT, used)
 
     def _answer(self) -> str | None:
         """The server's version, if it lets the owner role in; None if not (yet)."""
@@ -372,12 +314,6 @@ class EmbeddedPostgres:
             return asyncio.run(_server_version(connection))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return None
-
-
-def _fits(folder: Path) -> bool:
-    """Whether a socket in ``folder`` can be named: by its length, and in a DSN, where a comma separates hosts."""
-    path = os.fsencode(folder / f".s.PGSQL.{PORT}")
-    return len(path) <= LONGEST_SOCKET_PATH and b"," not in path
 
 
 async def _server_version(connection: Connection) -> str:
