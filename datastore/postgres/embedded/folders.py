@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from datastore.postgres.binaries import Account, EmbeddedError
-from datastore.postgres.file_lock import give_to_owner_of
+from datastore.postgres.embedded.binaries import Account, EmbeddedError
+from datastore.postgres.embedded.file_lock import give_to_owner_of
 
 LONGEST_SOCKET_PATH = 107
 

@@ -30,10 +30,11 @@ from typing import Self
 import asyncpg
 import structlog
 
-from datastore.postgres import folders, quoting
-from datastore.postgres.binaries import Account, Binaries, EmbeddedError, find_binaries
-from datastore.postgres.cluster import Cluster, Postmaster
-from datastore.postgres.connection_file import (
+from datastore.postgres import quoting
+from datastore.postgres.embedded import folders
+from datastore.postgres.embedded.binaries import Account, Binaries, EmbeddedError, find_binaries
+from datastore.postgres.embedded.cluster import Cluster, Postmaster
+from datastore.postgres.embedded.connection_file import (
     Connection,
     connection_dsn,
     embedded_home,
@@ -41,11 +42,9 @@ from datastore.postgres.connection_file import (
     read_connection,
     write_connection,
 )
-from datastore.postgres.file_lock import FileLock
+from datastore.postgres.embedded.file_lock import FileLock
 from datastore.postgres.hardening import harden_database
 from datastore.settings import Settings
-
-__all__ = ["EmbeddedError", "EmbeddedPostgres", "connection_dsn"]
 
 log = structlog.get_logger(__name__)
 

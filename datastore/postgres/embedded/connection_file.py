@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from datastore.postgres.binaries import EmbeddedError
-from datastore.postgres.cluster import SUPERUSER, sync_folder
-from datastore.postgres.file_lock import give_to_owner_of
+from datastore.postgres.embedded.binaries import EmbeddedError
+from datastore.postgres.embedded.cluster import SUPERUSER, sync_folder
+from datastore.postgres.embedded.file_lock import give_to_owner_of
 from datastore.settings import Settings
 
 NAME = "connection.json"

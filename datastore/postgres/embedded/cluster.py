@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from datastore.postgres import quoting
-from datastore.postgres.binaries import Account, Binaries, EmbeddedError
+from datastore.postgres.embedded.binaries import Account, Binaries, EmbeddedError
 
 log = structlog.get_logger(__name__)
 
