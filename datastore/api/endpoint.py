@@ -18,13 +18,13 @@ from datastore.actions.freshness import NotModified
 from datastore.actions.parameters import Parameters, validate
 from datastore.actions.registry import Action, Call, File, RawJson
 from datastore.actions.services import Services
-from datastore.api import envelope
-from datastore.api.caching import UNCACHED, Caching
-from datastore.api.decode import decode, decode_query, is_upload
-from datastore.api.download import Download
-from datastore.api.exchange import JSON_TYPE, Exchange, Header, answer, exchange_of, respond, site_url
-from datastore.api.identity import identify
 from datastore.errors import BadRequest, StructureError
+from datastore.http import envelope
+from datastore.http.caching import UNCACHED, Caching
+from datastore.http.decode import decode, decode_query, is_upload
+from datastore.http.download import Download
+from datastore.http.exchange import JSON_TYPE, Exchange, Header, answer, exchange_of, respond, site_url
+from datastore.http.identity import identify
 from datastore.loading.upload import Upload
 from datastore.settings import Settings
 from datastore.tables.writing.sources import JsonList

@@ -10,8 +10,8 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datastore.api import envelope, logs, metrics
-from datastore.api.exchange import JSON_TYPE, KEY, WHOLE, Exchange, Header, respond
+from datastore.http import envelope, logs, metrics
+from datastore.http.exchange import JSON_TYPE, KEY, WHOLE, Exchange, Header, respond
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})

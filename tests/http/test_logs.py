@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from datastore.api import logs
+from datastore.http import logs
 from datastore.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("restored_logging")

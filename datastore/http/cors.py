@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datastore.api.exchange import STARTS, respond
+from datastore.http.exchange import STARTS, respond
 from datastore.settings import Settings
 
 _MAX_AGE = "600"

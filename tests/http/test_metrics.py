@@ -9,7 +9,7 @@ from pathlib import Path
 
 WORKER = """
 import os, sys
-from datastore.api import metrics
+from datastore.http import metrics
 metrics.start()
 metrics.begin(); metrics.begin(); metrics.end("site_read", 200, 0.02)
 if sys.argv[1] == "graceful":

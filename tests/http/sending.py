@@ -8,7 +8,7 @@ from starlette.types import Message, Receive
 
 from datastore.actions.parameters import Parameters
 from datastore.actions.registry import Action
-from datastore.api.decode import Decoded, decode
+from datastore.http.decode import Decoded, decode
 from datastore.settings import Settings
 
 FORM = "application/x-www-form-urlencoded"

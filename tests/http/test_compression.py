@@ -13,8 +13,8 @@ import pytest
 import zstandard
 from starlette.types import Message, Receive, Scope, Send
 
-from datastore.api.compression import Compress, preferred
-from datastore.api.exchange import Header
+from datastore.http.compression import Compress, preferred
+from datastore.http.exchange import Header
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from datastore import errors
 from datastore.actions.registry import RawJson
-from datastore.api.envelope import dumps, failure, success
+from datastore.http.envelope import dumps, failure, success
 
 SITE = "https://data.example/portal"
 JSON_VALUES = st.recursive(

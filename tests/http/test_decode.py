@@ -18,7 +18,7 @@ from starlette.datastructures import UploadFile
 
 from datastore.errors import BadRequest, PayloadTooLarge
 from datastore.settings import Settings
-from tests.api.sending import FORM, READ, parameters, send
+from tests.http.sending import FORM, READ, parameters, send
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 VALUES = st.recursive(

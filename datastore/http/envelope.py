@@ -16,8 +16,8 @@ import structlog
 from starlette.datastructures import UploadFile
 
 from datastore.actions.registry import RawJson
-from datastore.api.exchange import Header
 from datastore.errors import BadRequest, DataStoreError, Unavailable, ValidationError
+from datastore.http.exchange import Header
 from datastore.postgres.database import CONNECTION_LOST
 
 log = structlog.get_logger(__name__)

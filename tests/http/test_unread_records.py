@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.api import decode
-from datastore.api.json_body import decode_object
 from datastore.errors import BadRequest, ValidationError
+from datastore.http import decode
+from datastore.http.json_body import decode_object
 from datastore.tables.writing import sources
 from datastore.tables.writing.sources import JsonList
-from tests.api.sending import SETTINGS, WRITE, send
+from tests.http.sending import SETTINGS, WRITE, send
 
 READS_ALL = replace(WRITE, reads_all=True)
 SMALL = 7

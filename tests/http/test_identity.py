@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datastore.api.identity import token_of
+from datastore.http.identity import token_of
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
 from datastore.actions.registry import Action
-from datastore.api import body
-from datastore.api.json_body import decode_around, decode_object, is_utf8, refuse_nul
 from datastore.errors import BadRequest
+from datastore.http import body
+from datastore.http.json_body import decode_around, decode_object, is_utf8, refuse_nul
 from datastore.loading.upload import MEDIA_TYPES, Upload
 from datastore.settings import Settings
 from datastore.tables.writing.sources import JsonList

@@ -13,9 +13,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.api.body import inflate
 from datastore.errors import BadRequest, PayloadTooLarge
-from tests.api.sending import FORM, parameters
+from datastore.http.body import inflate
+from tests.http.sending import FORM, parameters
 
 LIMIT = 100_000
 

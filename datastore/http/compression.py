@@ -16,7 +16,7 @@ import brotli  # type: ignore[import-untyped]
 import zstandard
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datastore.api.exchange import STARTS, WHOLE, Header
+from datastore.http.exchange import STARTS, WHOLE, Header
 
 VARY: Header = (b"vary", b"Accept-Encoding")
 _AT_ONCE = 32 * 1024

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from datastore.api.exchange import WHOLE, Header
+from datastore.http.exchange import WHOLE, Header
 
 _ALWAYS_NEW = frozenset({b"x-request-id", b"server-timing", b"content-length"})
 """Headers of which it would be in vain to remember the line."""

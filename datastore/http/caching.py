@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import datastore
 from datastore.accounts.actor import Actor
 from datastore.actions.freshness import Freshness
-from datastore.api.exchange import Header
-from datastore.api.identity import token_headers
+from datastore.http.exchange import Header
+from datastore.http.identity import token_headers
 from datastore.settings import Settings
 
 UNCACHED: Header = (b"cache-control", b"private, max-age=0")
