@@ -30,7 +30,6 @@ from datastore.settings import Settings
 from datastore.tables.writing.sources import JsonList
 
 METHODS: Header = (b"allow", b"GET, HEAD, OPTIONS, POST")
-_SCRIPT_TYPE: Header = (b"content-type", b"application/javascript;charset=utf-8")
 _LONGEST_REMEMBERED = 2000
 
 
@@ -173,7 +172,7 @@ def _answer(body: bytes, callback: str | None) -> tuple[int, list[Header], bytes
     """A success that no cache keeps, as a script if it was asked for as one."""
     if callback is None:
         return 200, [JSON_TYPE, UNCACHED], body
-    return 200, [_SCRIPT_TYPE, UNCACHED], _script(callback, body)
+    return 200, [envelope.SCRIPT_TYPE, UNCACHED], envelope.script(callback, body)
 
 
 def _echo(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,9 +184,3 @@ def _echo(parameters: Mapping[str, Any]) -> dict[str, Any]:
         elif not isinstance(value, Upload):
             shown[name] = value
     return shown
-
-
-def _script(callback: str, body: bytes) -> bytes:
-    """A JSONP answer. The two line separators that JSON allows in strings were no part of JavaScript before 2019."""
-    safe = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return b"".join((callback.encode(), b"(", safe, b");"))
