@@ -8,7 +8,7 @@ from typing import Any
 
 from dateutil.relativedelta import relativedelta
 
-from datastore.catalog.search.tree import QuerySyntaxError
+from datastore.catalog.search.query.tree import QuerySyntaxError
 
 _DAY = r"(\d{4}(?:-\d\d(?:-\d\d)?)?)"
 _TIME = r"(\d\d(?::?\d\d(?::?\d\d(?:[.,]\d{1,9})?)?)?)(Z|[+-]\d\d:?\d\d)?"

@@ -5,8 +5,18 @@ from __future__ import annotations
 import math
 import re
 
-from datastore.catalog.search.lucene import MAX_CLAUSES, MAX_LENGTH
-from datastore.catalog.search.tree import And, AtLeast, Everything, Node, Not, Pattern, Phrase, QuerySyntaxError, Word
+from datastore.catalog.search.query.lucene import MAX_CLAUSES, MAX_LENGTH
+from datastore.catalog.search.query.tree import (
+    And,
+    AtLeast,
+    Everything,
+    Node,
+    Not,
+    Pattern,
+    Phrase,
+    QuerySyntaxError,
+    Word,
+)
 
 MIN_MATCH = "2<-1 5<80%"
 """One or two words: all; three to five: all but one; more: four of five."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from datastore.catalog.search.tree import (
+from datastore.catalog.search.query.tree import (
     And,
     Boost,
     Everything,
