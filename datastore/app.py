@@ -13,13 +13,14 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datastore.actions.services import Services
-from datastore.api import dump, logs, metrics
-from datastore.api.compression import Compress
+from datastore.api import dump
 from datastore.api.conditional import ConditionalDumps
-from datastore.api.cors import Cors
 from datastore.api.endpoint import ActionEndpoint
-from datastore.api.observe import Observe
 from datastore.api.routes import not_found, routes
+from datastore.http import logs, metrics
+from datastore.http.compression import Compress
+from datastore.http.cors import Cors
+from datastore.http.observe import Observe
 from datastore.postgres.embedded import connection_dsn
 from datastore.settings import Settings
 

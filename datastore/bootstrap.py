@@ -19,10 +19,11 @@ from datastore.accounts.users import NewUser, create_user
 from datastore.actions.services import Services
 from datastore.catalog.licenses import LicensesError
 from datastore.catalog.views.types import VIEW_TYPES
-from datastore.postgres.database import Transaction, connect_as_owner
+from datastore.postgres.database import Transaction
 from datastore.postgres.embedded import EmbeddedPostgres
 from datastore.postgres.migrate import migrate, migrations
 from datastore.postgres.roles import ensure_roles, missing_roles_sql, roles_sql
+from datastore.postgres.sessions import connect_as_owner
 from datastore.settings import Settings
 
 ADMIN = "admin"

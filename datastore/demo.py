@@ -25,7 +25,7 @@ from datastore.accounts.actor import Actor
 from datastore.actions.registry import Call, RawJson, run
 from datastore.actions.services import Services
 from datastore.errors import NotFound
-from datastore.postgres.database import connect_as_owner
+from datastore.postgres.sessions import connect_as_owner
 
 DATASET = "nycflights13"
 ORGANIZATION = "demo"

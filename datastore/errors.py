@@ -1,6 +1,6 @@
 """The exceptions that a client may see, each with its HTTP status and the ``__type`` of the Action API's envelope.
 
-Raise these anywhere; ``api/envelope.py`` turns them into responses. Database errors become these in one place,
+Raise these anywhere; ``http/envelope.py`` turns them into responses. Database errors become these in one place,
 ``postgres/translate.py``.
 """
 

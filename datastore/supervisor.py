@@ -22,7 +22,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from datastore.api.writes import HttpProtocol
+from datastore.http.writes import HttpProtocol
 from datastore.settings import Settings
 
 log = structlog.get_logger(__name__)

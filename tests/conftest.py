@@ -6,11 +6,12 @@ Set ``DATASTORE_TEST_DATABASE_URL`` (a superuser's address) to run the tests aga
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import pytest
+import structlog
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from starlette.applications import Starlette
@@ -26,8 +28,8 @@ from datastore.accounts.actor import Actor
 from datastore.accounts.tokens import ensure_sysadmin
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
-from datastore.api import logs
 from datastore.app import create_app
+from datastore.http import logs
 from datastore.postgres.embedded import EmbeddedPostgres
 from datastore.postgres.hardening import harden
 from datastore.postgres.migrate import migrate
@@ -185,3 +187,14 @@ async def resource(call: Callable[..., Awaitable[Any]], dataset: str) -> str:
     """The id of a fresh resource with an empty table, in a public dataset."""
     created = await call("datastore_create", resource={"package_id": dataset, "name": "table"})
     return str(created["resource_id"])
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """For tests that set up logging as a worker does."""
+    root = logging.getLogger()
+    handlers, level, configuration = list(root.handlers), root.level, structlog.get_config()
+    yield
+    structlog.configure(**configuration)
+    root.handlers[:] = handlers
+    root.setLevel(level)

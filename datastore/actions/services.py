@@ -14,8 +14,8 @@ from datastore.jobs.runner import Jobs
 from datastore.postgres.database import Database
 from datastore.settings import Settings
 from datastore.sqlgate.run import Sql
+from datastore.tables.analysis.statistics import Statistics
 from datastore.tables.reading.repeated import Answers
-from datastore.tables.reading.statistics import Statistics
 from datastore.tables.schema import Schemas
 from datastore.tables.upkeep.maintenance import Maintenance
 

@@ -1,1 +1,1 @@
-"""The wire: HTTP requests to action calls, results and errors back to HTTP responses."""
+"""The Action API: its addresses, calls of actions, dumps, and the addresses for operating."""

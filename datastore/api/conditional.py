@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from datastore.accounts.permissions import may_read_dataset
 from datastore.actions.freshness import NotModified, moves
 from datastore.actions.services import Services
-from datastore.api.caching import Caching
-from datastore.api.exchange import Header, respond, site_url
-from datastore.api.identity import identify
+from datastore.http.caching import Caching
+from datastore.http.exchange import Header, respond, site_url
+from datastore.http.identity import identify
 from datastore.postgres.database import CONNECTION_LOST
 from datastore.settings import Settings
 from datastore.tables import registry

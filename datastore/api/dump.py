@@ -15,14 +15,14 @@ from datastore.accounts.permissions import may_read_dataset
 from datastore.actions.parameters import Boolean, Natural, Strings, one_of, validate
 from datastore.actions.services import Services
 from datastore.actions.tables.selection import Selection
-from datastore.api.decode import query_parameters
-from datastore.api.download import Download, download_headers
-from datastore.api.identity import identify
 from datastore.errors import BadRequest, DataStoreError, NotFound, ValidationError
 from datastore.exports import dump
 from datastore.exports.formats import FORMATS
 from datastore.exports.rows import of_table
 from datastore.exports.writer import Options, Unfit
+from datastore.http.decode import query_parameters
+from datastore.http.download import Download, download_headers
+from datastore.http.identity import identify
 from datastore.postgres.database import CONNECTION_LOST
 from datastore.postgres.translate import about_input, message
 from datastore.tables.reading import search

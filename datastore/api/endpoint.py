@@ -18,19 +18,18 @@ from datastore.actions.freshness import NotModified
 from datastore.actions.parameters import Parameters, validate
 from datastore.actions.registry import Action, Call, File, RawJson
 from datastore.actions.services import Services
-from datastore.api import envelope
-from datastore.api.caching import UNCACHED, Caching
-from datastore.api.decode import decode, decode_query, is_upload
-from datastore.api.download import Download
-from datastore.api.exchange import JSON_TYPE, Exchange, Header, answer, exchange_of, respond, site_url
-from datastore.api.identity import identify
 from datastore.errors import BadRequest, StructureError
+from datastore.http import envelope
+from datastore.http.caching import UNCACHED, Caching
+from datastore.http.decode import decode, decode_query, is_upload
+from datastore.http.download import Download
+from datastore.http.exchange import JSON_TYPE, Exchange, Header, answer, exchange_of, respond, site_url
+from datastore.http.identity import identify
 from datastore.loading.upload import Upload
 from datastore.settings import Settings
 from datastore.tables.writing.sources import JsonList
 
 METHODS: Header = (b"allow", b"GET, HEAD, OPTIONS, POST")
-_SCRIPT_TYPE: Header = (b"content-type", b"application/javascript;charset=utf-8")
 _LONGEST_REMEMBERED = 2000
 
 
@@ -173,7 +172,7 @@ def _answer(body: bytes, callback: str | None) -> tuple[int, list[Header], bytes
     """A success that no cache keeps, as a script if it was asked for as one."""
     if callback is None:
         return 200, [JSON_TYPE, UNCACHED], body
-    return 200, [_SCRIPT_TYPE, UNCACHED], _script(callback, body)
+    return 200, [envelope.SCRIPT_TYPE, UNCACHED], envelope.script(callback, body)
 
 
 def _echo(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,9 +184,3 @@ def _echo(parameters: Mapping[str, Any]) -> dict[str, Any]:
         elif not isinstance(value, Upload):
             shown[name] = value
     return shown
-
-
-def _script(callback: str, body: bytes) -> bytes:
-    """A JSONP answer. The two line separators that JSON allows in strings were no part of JavaScript before 2019."""
-    safe = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return b"".join((callback.encode(), b"(", safe, b");"))

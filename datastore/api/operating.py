@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from datastore.actions.services import Services
-from datastore.api import metrics
+from datastore.http import metrics
 from datastore.postgres.database import CONNECTION_LOST
 
 _PATIENCE = 2.0

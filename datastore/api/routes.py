@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from datastore.api import operating
 from datastore.api.endpoint import METHODS, ActionEndpoint
-from datastore.api.envelope import dumps
-from datastore.api.exchange import JSON_TYPE, respond
+from datastore.http.envelope import dumps
+from datastore.http.exchange import JSON_TYPE, respond
 from datastore.settings import Settings
 
 

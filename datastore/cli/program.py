@@ -11,7 +11,7 @@ import typer
 from datastore.bootstrap import StartError
 from datastore.cli import accounts, dump, info, jobs, psql, serve, triggers, upkeep
 from datastore.errors import DataStoreError, ValidationError
-from datastore.postgres.binaries import EmbeddedError
+from datastore.postgres.embedded.binaries import EmbeddedError
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -12,8 +12,8 @@ import typer
 from datastore.accounts.actor import Actor
 from datastore.actions.registry import Call, run
 from datastore.actions.services import Services
-from datastore.api import logs
 from datastore.bootstrap import Server, check_prepared, ensure_admin, load_settings, opened, running_postgres
+from datastore.http import logs
 from datastore.settings import Settings
 
 Result = TypeVar("Result")

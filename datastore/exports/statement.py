@@ -12,7 +12,8 @@ from datastore.accounts.actor import Actor
 from datastore.exports.rows import Opener, Rows
 from datastore.exports.writer import Unfit
 from datastore.postgres.quoting import identifier
-from datastore.sqlgate.run import FIRST_ROW, Sql
+from datastore.sqlgate.records import FIRST_ROW
+from datastore.sqlgate.run import Sql
 from datastore.tables.schema import Column
 from datastore.tables.types import FLOATS, INTEGERS
 

@@ -16,8 +16,9 @@ import asyncpg
 import structlog
 
 from datastore.jobs.queue import CHANGED, Job, as_job
-from datastore.postgres.database import CONNECTION_LOST, Database, connect_as_owner
+from datastore.postgres.database import CONNECTION_LOST, Database
 from datastore.postgres.notifications import CHANNEL
+from datastore.postgres.sessions import connect_as_owner
 
 log = structlog.get_logger(__name__)
 

@@ -1,8 +1,4 @@
-"""Connections: three pools, one a role; write transactions with retry; the change messages that a commit sends.
-
-Session state never leaves a request: everything a pool's connections need is set once, in their start-up packet, so no
-reset runs between requests and a read is one round trip.
-"""
+"""Three pools, one a role; write transactions with retry; the change messages that a commit sends; long reads."""
 
 from __future__ import annotations
 
@@ -12,9 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -23,7 +17,7 @@ from datastore.postgres.marks import Marks
 from datastore.postgres.notifications import CHANNEL, Notifications
 from datastore.postgres.quoting import literal
 from datastore.postgres.reads import ReadPool
-from datastore.postgres.roles import role_password
+from datastore.postgres.sessions import connect_as_owner, connect_dumping, connect_reading, owner_pool, read_pool
 from datastore.settings import Settings
 
 Result = TypeVar("Result")
@@ -117,8 +111,8 @@ class Database:
     @classmethod
     async def connect(cls, dsn: str, settings: Settings) -> Database:
         """Open the pools. ``dsn`` is the owner's address. Raises what asyncpg raises when it cannot connect."""
-        owner = _pool(dsn, settings)
-        reader, public = (_read_pool(dsn, settings, role) for role in (settings.reader_role, settings.public_role))
+        owner = owner_pool(dsn, settings)
+        reader, public = (read_pool(dsn, settings, role) for role in (settings.reader_role, settings.public_role))
         connect = partial(connect_as_owner, dsn, settings)
         database = cls(dsn, settings, owner, reader, public, Notifications(connect, Marks(settings.data_dir)))
         opened: list[asyncpg.Pool | ReadPool] = []
@@ -162,14 +156,7 @@ class Database:
     @asynccontextmanager
     async def _long_read(self, public: bool) -> AsyncIterator[asyncpg.Connection]:
         role = self.settings.public_role if public else self.settings.reader_role
-        connection = await asyncpg.connect(
-            _without_credentials(self._dsn),
-            user=role,
-            password=role_password(self.settings, role),
-            timeout=self.settings.connect_timeout,
-            server_settings={**_SESSION, "default_transaction_read_only": "on"},
-        )
-        _leave_jit_alone(connection)
+        connection = await connect_dumping(self._dsn, self.settings, role)
         try:
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield connection
@@ -190,7 +177,7 @@ class Database:
 
     async def connect_reading(self, role: str, limits: Mapping[str, str]) -> asyncpg.Connection:
         """A connection of its own for one of the read-only roles, with further settings of its session."""
-        return await _connect_reading(self._dsn, self.settings, role, limits)
+        return await connect_reading(self._dsn, self.settings, role, limits)
 
     async def size(self) -> int:
         """Bytes of the whole database, at most a minute old: PostgreSQL looks at every file of every table for it."""
@@ -271,100 +258,3 @@ async def _clean(connection: asyncpg.Connection) -> None:
     except BaseException:
         connection.terminate()
         raise
-
-
-async def connect_as_owner(
-    dsn: str, settings: Settings, session: Mapping[str, str] = MappingProxyType({})
-) -> asyncpg.Connection:
-    """A single connection of the owner, outside the pools, with further settings of its ``session``."""
-    return await asyncpg.connect(dsn, timeout=settings.connect_timeout, server_settings={**_SESSION, **session})
-
-
-_SESSION = {
-    "application_name": "datastore",
-    "search_path": "pg_catalog",  # names are always written qualified
-    "timezone": "UTC",
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-    "jit": "off",
-    # Every value is planned for: the plan is the best for it, and one of a wrong type is refused even where no row is
-    # there to be compared with it. Statements without arguments are still planned once.
-    "plan_cache_mode": "force_custom_plan",
-}
-
-
-def _pool(dsn: str, settings: Settings) -> asyncpg.Pool:
-    """The owner's connections."""
-    limits = {
-        "statement_timeout": f"{int(settings.write_timeout * 1000)}ms",
-        "lock_timeout": f"{int(settings.lock_timeout * 1000)}ms",
-    }
-    return asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=settings.pool_size,
-        max_inactive_connection_lifetime=0,
-        timeout=settings.connect_timeout,
-        statement_cache_size=1024,
-        init=_decode_json_as_bytes,
-        reset=_no_reset,
-        server_settings={**_SESSION, **limits},
-    )
-
-
-def _read_pool(dsn: str, settings: Settings, role: str) -> ReadPool:
-    """The connections of a role that only reads."""
-    limits = {
-        "statement_timeout": f"{int(settings.read_timeout * 1000)}ms",
-        "default_transaction_read_only": "on",
-        "lock_timeout": "5s",
-    }
-
-    return ReadPool(partial(_connect_reading, dsn, settings, role, limits), settings.pool_size)
-
-
-async def _connect_reading(dsn: str, settings: Settings, role: str, limits: Mapping[str, str]) -> asyncpg.Connection:
-    connection = await asyncpg.connect(
-        _without_credentials(dsn),
-        user=role,
-        password=role_password(settings, role),
-        timeout=settings.connect_timeout,
-        statement_cache_size=1024,
-        server_settings={**_SESSION, **limits},
-    )
-    _leave_jit_alone(connection)
-    try:
-        await _decode_json_as_bytes(connection)
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
-
-
-def _leave_jit_alone(connection: asyncpg.Connection) -> None:
-    """Before it asks about a type, asyncpg turns JIT off by set_config, which the read-only roles may not call.
-
-    It is off in all our sessions.
-    """
-    connection._server_caps = connection._server_caps._replace(jit=False)
-
-
-def _without_credentials(dsn: str) -> str:
-    """The address without user and password, which asyncpg would prefer to its own arguments otherwise."""
-    parts = urlsplit(dsn)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-async def _no_reset(_connection: asyncpg.Connection) -> None:
-    """Leave the session as it is: nothing here changes it outside a transaction, but functions (see ``_clean``)."""
-
-
-async def _decode_json_as_bytes(connection: asyncpg.Connection) -> None:
-    """JSON that PostgreSQL built passes through as bytes: no text decoding, no parsing."""
-    await connection.set_type_codec("json", schema="pg_catalog", encoder=_encode, decoder=bytes, format="binary")
-
-
-def _encode(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value

@@ -16,11 +16,12 @@ import structlog
 from datastore.accounts.actor import Actor
 from datastore.errors import ValidationError
 from datastore.postgres.database import Database
-from datastore.postgres.quoting import MAX_IDENTIFIER_BYTES, identifier, literal
+from datastore.postgres.quoting import identifier, literal
 from datastore.postgres.translate import message
 from datastore.sqlgate.allowed import FUNCTIONS, IMPLICIT_FUNCTIONS, TYPE_KEYWORDS
 from datastore.sqlgate.catalogue import Catalogue
 from datastore.sqlgate.gate import Decision, Gate, Key, Memory, key
+from datastore.sqlgate.records import FURTHER_ROW, as_records, unique
 from datastore.sqlgate.refusal import TOO_LONG, UNSUPPORTED, Doubtful, no_function, refused, unreadable
 from datastore.sqlgate.sandbox import Sandbox
 from datastore.tables.arguments import array_literal
@@ -28,10 +29,6 @@ from datastore.tables.schema import Schemas
 
 log = structlog.get_logger(__name__)
 
-FIRST_ROW = 32 * 2**20
-"""Longest first row of a result, in bytes of JSON: it may be the only one, made by an aggregate."""
-FURTHER_ROW = 2**20
-"""Longest other row."""
 LARGEST = 128 * 2**20
 """Largest result."""
 BATCH = 128
@@ -141,10 +138,10 @@ class Sql:
         plan = await connection.fetchval(f"EXPLAIN (VERBOSE, FORMAT JSON) {sql}", *arguments)
         self._judge(json.loads(plan)[0]["Plan"], decision, await self.gate.catalogue())
         attributes = prepared.get_attributes()
-        names = _unique([attribute.name for attribute in attributes])
+        names = unique([attribute.name for attribute in attributes])
         shown = [_type_name(attribute) for attribute in attributes]
         fields = [{"id": name, "type": type} for name, type in zip(names, shown, strict=True)]
-        wrapped = _wrapped(sql, names, shown, self._settings.search_rows_max + 1)
+        wrapped = as_records(sql, names, shown, self._settings.search_rows_max + 1)
         return Checked(decision, wrapped, fields, types)
 
     def _judge(self, plan: dict[str, Any], decision: Decision, known: Catalogue) -> None:
@@ -263,56 +260,6 @@ def _type_name(attribute: asyncpg.Attribute) -> str:
     if attribute.type.kind == "composite":
         return "record"
     return f"_{name[:-2]}" if name.endswith("[]") else name
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """The names; one that came before gets a number, ``a_1``, and none clashes or is too long."""
-    taken = set(names)
-    seen: set[str] = set()
-    unique = []
-    for name in names:
-        free, number = name, 0
-        while free in seen or (number and free in taken):
-            number += 1
-            suffix = f"_{number}"
-            free = name.encode()[: MAX_IDENTIFIER_BYTES - len(suffix)].decode(errors="ignore") + suffix
-        seen.add(free)
-        unique.append(free)
-    return unique
-
-
-def _wrapped(sql: str, names: Sequence[str], types: Sequence[str], rows: int) -> str:
-    """The statement whose rows are JSON objects, no more than ``rows``; one that is too long becomes NULL."""
-    inner, outer = _free_alias("s", names), _free_alias("q", names)
-    quoted = [identifier(name) for name in names]
-    cells = [_cell(f"{inner}.{name}", type) for name, type in zip(quoted, types, strict=True)]
-    columns = ", ".join(f"{cell} AS {name}" for cell, name in zip(cells, quoted, strict=True))
-    renamed = f"({', '.join(quoted)})" if names else ""
-    return (
-        "SELECT CASE WHEN octet_length(r.j::text)"
-        f" <= CASE r.n WHEN 1 THEN {FIRST_ROW} ELSE {FURTHER_ROW} END THEN r.j END"
-        f" FROM (SELECT row_to_json({outer}) AS j, row_number() OVER () AS n"
-        f" FROM (SELECT {columns} FROM ( {sql} ) AS {inner}{renamed}) AS {outer}"
-        f" LIMIT {rows}) AS r"
-    )
-
-
-def _free_alias(start: str, names: Sequence[str]) -> str:
-    """A name that is no column's: behind a column's name PostgreSQL would see the column."""
-    alias = start
-    while alias in names:
-        alias += start
-    return alias
-
-
-def _cell(column: str, type: str) -> str:
-    """A column as row_to_json shows it; of a time with a fraction all six digits."""
-    if type not in ("timestamp", "timestamptz"):
-        return column
-    zone = " || '+00:00'" if type == "timestamptz" else ""  # the session's time zone
-    fraction = f"isfinite({column}) AND {column} >= '0001-01-01' AND date_trunc('second', {column}) <> {column}"
-    digits = f"""to_char({column}, 'YYYY-MM-DD"T"HH24:MI:SS.US'){zone}"""
-    return f"CASE WHEN {fraction} THEN {digits} ELSE to_json({column}) #>> '{{}}' END"
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from datastore.postgres.connection_file import connection_dsn
+from datastore.postgres.embedded.connection_file import connection_dsn
 from datastore.settings import Settings
 from tests.processes import Service, alive, eventually, free_port, make_folder, run_command
 

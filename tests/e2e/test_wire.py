@@ -18,8 +18,8 @@ from starlette.responses import StreamingResponse
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from datastore.actions.services import Services
-from datastore.api.writes import HttpProtocol
 from datastore.app import create_app
+from datastore.http.writes import HttpProtocol
 from datastore.settings import Settings
 
 READ = "/api/3/action/site_read"

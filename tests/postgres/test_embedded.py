@@ -22,9 +22,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from datastore.postgres import cluster
-from datastore.postgres.binaries import Account, EmbeddedError, find_binaries
-from datastore.postgres.embedded import EmbeddedPostgres, connection_dsn
+from datastore.postgres.embedded import EmbeddedPostgres, cluster, connection_dsn
+from datastore.postgres.embedded.binaries import Account, EmbeddedError, find_binaries
 from datastore.settings import Settings
 
 ROOT = os.geteuid() == 0

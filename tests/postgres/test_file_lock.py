@@ -6,7 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from datastore.postgres.file_lock import FileLock
+from datastore.postgres.embedded.file_lock import FileLock
 
 CODE = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     """In a process of its own: forking one that has threads is not sane."""
     script = """
         import os, pathlib, signal, sys, time
-        from datastore.postgres.file_lock import FileLock
+        from datastore.postgres.embedded.file_lock import FileLock
         path = pathlib.Path(sys.argv[1])
         lock = FileLock(path)
         assert lock.acquire()

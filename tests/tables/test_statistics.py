@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from datastore.accounts.actor import Actor
 from datastore.actions.services import Services
-from datastore.tables.reading import distribution
-from datastore.tables.reading.distribution import Distribution
+from datastore.tables.analysis import distribution
+from datastore.tables.analysis.distribution import Distribution
+from datastore.tables.analysis.statistics import Effort, Request, Statistics
 from datastore.tables.reading.matching import Match
-from datastore.tables.reading.statistics import Effort, Request, Statistics
 from datastore.tables.schema import Column, TableSchema
 from tests.tables.samples import (
     NUMBERS,

@@ -25,8 +25,8 @@ from datastore.catalog.datasets.rows import show_dataset
 from datastore.catalog.search.autocomplete import complete_datasets
 from datastore.catalog.search.facets import Wanted
 from datastore.catalog.search.plan import DEFAULT_WEIGHTS, Weights
+from datastore.catalog.search.query.simple import MIN_MATCH
 from datastore.catalog.search.run import Search, search
-from datastore.catalog.search.simple import MIN_MATCH
 from datastore.catalog.search.visible import Scope
 from datastore.errors import SearchError, SearchQueryError
 from datastore.validation import is_storable

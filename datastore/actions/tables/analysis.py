@@ -12,12 +12,13 @@ from datastore.actions.registry import Call, RawJson, action, encode
 from datastore.actions.tables.access import readable
 from datastore.actions.tables.selection import Selection
 from datastore.errors import ValidationError
-from datastore.tables.reading import aggregate, outputs, search, statistics
+from datastore.tables.analysis import aggregate, groups, measures, statistics
+from datastore.tables.reading import search
 from datastore.tables.schema import TableSchema
 
 _SELECTED = ("filters", "q", "full_text", "similar", "plain", "websearch", "language")
-_UNITS = "|".join(outputs.UNITS)
-_FUNCTIONS = ", ".join(f"`{name}`" for name in outputs.FUNCTIONS)
+_UNITS = "|".join(groups.UNITS)
+_FUNCTIONS = ", ".join(f"`{name}`" for name in measures.FUNCTIONS)
 
 
 class _Selection(Selection, KnownOnly):

@@ -1,1 +1,1 @@
-"""Dataset search: text → tree (``lucene``, ``simple``) → condition (``plan``) → datasets, counts and suggestions."""
+"""Dataset search: text → tree (``query``) → condition (``plan``) → datasets, counts and suggestions."""

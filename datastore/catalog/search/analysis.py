@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 
 from datastore.catalog.search import fields
-from datastore.catalog.search.tree import And, AtLeast, Boost, Node, Not, Or, Pattern, Phrase, Word, glob_parts
+from datastore.catalog.search.query.tree import And, AtLeast, Boost, Node, Not, Or, Pattern, Phrase, Word, glob_parts
 
 Lexemes = tuple[tuple[str, int], ...]
 """Lexemes in the order of the text, each with its place."""

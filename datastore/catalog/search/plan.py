@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from datastore.catalog.search import datemath, fields, lexemes
+from datastore.catalog.search import fields, lexemes
 from datastore.catalog.search.analysis import Analysis, is_prefix, like, literal
 from datastore.catalog.search.lexemes import ALWAYS, NEVER, Vector, all_of, any_of, none_of
-from datastore.catalog.search.simple import required
-from datastore.catalog.search.tree import (
+from datastore.catalog.search.query import datemath
+from datastore.catalog.search.query.simple import required
+from datastore.catalog.search.query.tree import (
     And,
     AtLeast,
     Boost,

@@ -11,12 +11,13 @@ import orjson
 from datastore.accounts.actor import Actor
 from datastore.catalog import dates
 from datastore.catalog.datasets.rows import Dataset, load_datasets
-from datastore.catalog.search import facets, fields, lucene, simple, sorting, suggest
+from datastore.catalog.search import facets, fields, sorting, suggest
 from datastore.catalog.search.analysis import Analysis, analyse
 from datastore.catalog.search.facets import NOTHING, Counts, FacetValues, Wanted
 from datastore.catalog.search.plan import DEFAULT_WEIGHTS, Arguments, Planner, Weights
+from datastore.catalog.search.query import lucene, simple
+from datastore.catalog.search.query.tree import Everything, Node, QuerySyntaxError
 from datastore.catalog.search.remembered import Counted, Remembered, key_of, state_of
-from datastore.catalog.search.tree import Everything, Node, QuerySyntaxError
 from datastore.catalog.search.visible import PUBLIC_ONLY, Scope, visible
 from datastore.errors import SearchError
 from datastore.postgres.translate import about_input

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 
 from datastore.accounts.actor import Actor
-from datastore.catalog.search import simple
 from datastore.catalog.search.analysis import analyse, similar_words
 from datastore.catalog.search.lexemes import phrase
 from datastore.catalog.search.plan import Arguments
-from datastore.catalog.search.tree import Node, Word
+from datastore.catalog.search.query import simple
+from datastore.catalog.search.query.tree import Node, Word
 from datastore.catalog.search.visible import Scope, visible
 
 _WORD = re.compile(r'[^\s"+*-][^\s"*]{2,39}')

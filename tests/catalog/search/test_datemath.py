@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.catalog.search.datemath import parse
-from datastore.catalog.search.tree import QuerySyntaxError
+from datastore.catalog.search.query.datemath import parse
+from datastore.catalog.search.query.tree import QuerySyntaxError
 
 NOW = datetime(2026, 8, 20, 13, 14, 15, 123456)  # a Thursday
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.catalog.search import lexemes, lucene, simple
+from datastore.catalog.search import lexemes
 from datastore.catalog.search.analysis import distance, is_prefix, like, literal
-from datastore.catalog.search.run import parse_query
-from datastore.catalog.search.tree import (
+from datastore.catalog.search.query import lucene, simple
+from datastore.catalog.search.query.tree import (
     And,
     AtLeast,
     Boost,
@@ -27,6 +27,7 @@ from datastore.catalog.search.tree import (
     Word,
     to_text,
 )
+from datastore.catalog.search.run import parse_query
 
 A, B, C = Word("a"), Word("b"), Word("c")
 

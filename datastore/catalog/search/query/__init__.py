@@ -1,0 +1,1 @@
+"""What a query says: text (``lucene``, ``simple``) → tree. Pure."""
