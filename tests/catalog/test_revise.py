@@ -177,6 +177,9 @@ async def test_the_ways_to_revise(call: ActionCall, organization: str) -> None:
     assert (after["tags"], after["extras"], after["notes"], after["owner_org"]) == ([], [], None, organization)
     assert [resource["custom"] for resource in after["resources"]] == [{"deep": [1, 2.5, None]}]
     assert await call("package_revise", match=key, include=["-*"]) == {"package": {}}
+    assert await call("package_revise", match=key, include=["-package"]) == {"package": {}}
+    only_name = await call("package_revise", match=key, include=["+package__name", "-package__*"])
+    assert list(only_name["package"]) == ["name"]
     assert (await call("package_show", id=shown["id"]))["metadata_modified"] == after["metadata_modified"]
     without = await call("package_revise", match=key, filter="-resources")
     assert without["package"]["resources"] == []

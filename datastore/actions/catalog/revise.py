@@ -20,6 +20,7 @@ from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.validation import json_number
 
+_DATASET = "package"
 _MATCH, _UPDATE = f"match{SEPARATOR}", f"update{SEPARATOR}"
 _MAX_PATTERNS = 200
 _JSON = msgspec.json.Decoder(float_hook=json_number)
@@ -50,14 +51,14 @@ async def package_revise(call: Call, parameters: PackageRevise) -> dict[str, Any
     """
     require_login(call.actor, "package_revise")
     revision = _revision(parameters)
-    include = _patterns("include", parameters.include)
+    include = [_within(pattern) for pattern in _patterns("include", parameters.include)]
 
     async def work(tx: Transaction) -> Dataset:
         return await revise_dataset(tx, call.actor, call.settings, call.site_url, revision)
 
     dataset = await call.write(work)
     call.changed_entities["packages"] = [dataset.id]
-    return {"package": filtered(show_dataset(dataset, call.site_url, actor=call.actor), include)}
+    return {_DATASET: filtered(show_dataset(dataset, call.site_url, actor=call.actor), include)}
 
 
 def _revision(parameters: PackageRevise) -> Revision:
@@ -80,6 +81,11 @@ def _patterns(field: str, texts: Sequence[str] | None) -> list[Pattern]:
     if texts is not None and len(texts) > _MAX_PATTERNS:
         raise ValidationError({field: [f"At most {_MAX_PATTERNS} patterns"]})
     return [Pattern.parse(field, text) for text in texts or ()]
+
+
+def _within(pattern: Pattern) -> Pattern:
+    """What the pattern means inside the dataset: a path in the result may begin with its place there, or not."""
+    return Pattern(pattern.keep, pattern.path[1:] or ("*",)) if pattern.path[0] == _DATASET else pattern
 
 
 def _object(field: str, value: Any) -> dict[str, Any]:
