@@ -166,8 +166,14 @@ class _Parquet(_Columnar):
         self._waiting.clear()
         self._size = 0
         if self._writer is None:
+            repeating = _repeating(rows)
             self._writer = pq.ParquetWriter(
-                self._sink, self.schema, compression="zstd", compression_level=1, use_dictionary=_repeating(rows)
+                self._sink,
+                self.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=repeating,
+                column_encoding=_encodings(self.schema, repeating),
             )
             self._sink.take()  # _MAGIC, which has been sent
         if rows.num_rows:
@@ -185,3 +191,14 @@ def _repeating(rows: pa.Table) -> list[str]:
         and not isinstance(column.type, pa.BaseExtensionType)
         and 2 * pc.count_distinct(column).as_py() <= len(column)
     ]
+
+
+def _encodings(schema: pa.Schema, repeating: Sequence[str]) -> dict[str, str]:
+    """Numbers and times as differences: quicker than to compress them as they are, and a fraction of the size."""
+    return {
+        each.name: "DELTA_BINARY_PACKED"
+        for each in schema
+        if each.name not in repeating
+        and "." not in each.name  # as in the path of the elements of a list
+        and (pa.types.is_integer(each.type) or pa.types.is_temporal(each.type))
+    }

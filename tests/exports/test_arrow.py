@@ -168,6 +168,40 @@ async def test_duckdb_reads_parquet(call: CallAction, make_table: MakeTable, fet
     )
 
 
+async def test_numbers_and_times_as_differences(make_table: MakeTable, fetch: Fetch, tmp_path: Path) -> None:
+    """But not what comes again and again; and every reader understands it."""
+    types = {"n": "int", "k": "int", "t": "timestamp", "d": "date", "l": "_text", "l.list.element": "int"}
+    start = datetime.datetime(2020, 1, 1)
+    records: list[dict[str, Any]] = [
+        {
+            "n": None if number % 7 == 0 else number * (-1) ** number * 1_000_003,
+            "k": number % 3,
+            "t": (start + datetime.timedelta(seconds=number)).isoformat(),
+            "d": (start + datetime.timedelta(days=number)).date().isoformat(),
+            "l": [str(number)],
+            "l.list.element": number,
+        }
+        for number in range(1000)
+    ]
+    data = await fetch(await make_table(types, records), format="parquet")
+    assert [
+        {"n": row["n"], "t": row["t"].isoformat(), "d": row["d"].isoformat(), "l": row["l"]}
+        for row in read("parquet", data).to_pylist()
+    ] == [{name: record[name] for name in ("n", "t", "d", "l")} for record in records]
+    group = pq.read_metadata(io.BytesIO(data)).row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    delta = {each.path_in_schema for each in columns if "DELTA_BINARY_PACKED" in each.encodings}
+    assert delta == {"_id", "n", "t", "d"}
+    path = tmp_path / "dump.parquet"
+    path.write_bytes(data)
+    with duckdb.connect() as connection:
+        [row] = connection.execute(f"SELECT sum(n), max(t), max(d), sum(_id) FROM '{path}'").fetchall()
+    known = [record["n"] for record in records if record["n"] is not None]
+    last = records[-1]
+    assert row[0] == sum(known)
+    assert [row[1].isoformat(), row[2].isoformat(), row[3]] == [last["t"], last["d"], 500_500]
+
+
 @pytest.mark.parametrize("format", ["parquet", "arrow"])
 async def test_selection_and_no_rows(make_table: MakeTable, fetch: Fetch, format: str) -> None:
     records = [{"n": number, "x": f"{number}.5"} for number in range(50)]

@@ -56,3 +56,47 @@ def test_a_constant_plan_has_its_values_in_the_statement() -> None:
     assert found.arguments == ()
     assert "ARRAY['it''s', 'b']" in (found.statement or "")
     assert "OFFSET 300" in (found.statement or "")
+
+
+KEYED = dataclasses.replace(SCHEMA, columns=(*SCHEMA.columns, Column("n", "int4", "integer")), key=("a", "n"))
+
+
+@pytest.mark.parametrize(
+    ("filters", "generic"),
+    [
+        ({"_id": 7}, True),
+        ({"a": "x", "n": 7}, True),
+        ({"n": -(2**31), "a": "it's"}, True),
+        ({"a": "x"}, False),
+        ({"_id": 7, "n": 7}, False),
+        ({"_id": "seven"}, False),
+        ({"_id": 2**63}, False),
+        ({"_id": True}, False),
+        ({"_id": 7.0}, False),
+        ({"_id": None}, False),
+        ({"_id": [7]}, False),
+        ({"_id": {"gt": 7}}, False),
+        ([{"_id": 7}], False),
+        ({"a": "x", "n": 2**31}, False),
+        ({"a": "x", "n": None}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_look_up_by_the_key_has_one_plan_for_every_value(filters: object, generic: bool) -> None:
+    found = plan(Search(Match(filters)), KEYED)
+    assert found.generic is generic
+    if generic:
+        assert found.arguments == tuple(str(filters[name]) for name in filters)  # type: ignore[index, attr-defined]
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        Search(Match({"_id": 7}, q="word")),
+        Search(Match({"_id": 7}), cursor="*"),
+        Search(Match({"_id": 7}, full_text="x")),
+    ],
+)
+def test_a_look_up_with_more_than_the_key(search: Search) -> None:
+    assert not plan(search, KEYED).generic

@@ -11,8 +11,9 @@ from typing import Any, assert_never
 
 from datastore.postgres.quoting import identifier
 from datastore.tables.arguments import Arguments, array_literal, json_literal
+from datastore.tables.names import ID
 from datastore.tables.reading.conditions import AllOf, AnyOf, Compare, Condition, IsNull, Not, OneOf, error, invalid
-from datastore.tables.schema import Column
+from datastore.tables.schema import Column, TableSchema
 from datastore.tables.types import JSON
 
 _COMPARISONS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -53,6 +54,22 @@ def write(condition: Condition, arguments: Arguments) -> str:
             return _search(column, operator, value, arguments)
         case _:
             assert_never(condition)
+
+
+def finds_one(filters: Any, schema: TableSchema) -> bool:
+    """At most one row has these values: of ``_id``, or of all columns of the unique key. Whatever they are, one plan
+    is the best for them, and PostgreSQL takes each as a value of its column's type.
+    """
+    if not isinstance(filters, dict) or not filters or filters.keys() not in ({ID}, set(schema.key)):
+        return False
+    return all(_is_plain(value, schema.by_name[name]) for name, value in filters.items())
+
+
+def _is_plain(value: Any, column: Column) -> bool:
+    if column.type in _AS_TEXT:
+        return isinstance(value, str)
+    bits = _INTEGER_BITS.get(column.type)
+    return bits is not None and type(value) is int and -(2**bits) <= value < 2**bits
 
 
 def _joined(operator: str, parts: list[str]) -> str:

@@ -21,6 +21,7 @@ from datastore.tables import render
 from datastore.tables.names import ID, printable
 from datastore.tables.reading import cursor as cursors
 from datastore.tables.reading import fulltext, highlighting, matching, paging, sorting
+from datastore.tables.reading.filter_sql import finds_one
 from datastore.tables.reading.filters import Arguments
 from datastore.tables.reading.matching import Match
 from datastore.tables.reading.sorting import Term
@@ -198,7 +199,15 @@ def _plan(search: Search, schema: TableSchema, inline: bool = False) -> Plan:
         every_row=every_row,
         whole=every_row and by_id and any(output.column.name == ID for output in outputs),
         full_text=bool(matched.queries),
+        generic=_finds_one(search, schema),
     )
+
+
+def _finds_one(search: Search, schema: TableSchema) -> bool:
+    """A row is looked up by its key: one plan is the best for every value."""
+    filters = search.match.filters
+    looked_up = schema.counted and search.cursor is None and finds_one(filters, schema)
+    return looked_up and search.match == Match(filters, syntax=search.match.syntax, language=search.match.language)
 
 
 EVERY_ROW = Match()
