@@ -118,3 +118,12 @@ async def test_json_may_be_declared_as_the_original_calls_it(api: Api, resource:
     found = await api.ok("datastore_search", resource_id=resource)
     assert found["fields"][1] == {"id": "doc", "type": "json"}
     assert found["records"] == [{"_id": 1, "doc": {"a": 1}}]
+
+
+async def test_the_address_of_a_dump(client: httpx.AsyncClient, table: str) -> None:
+    assert (await client.get(f"/datastore/dump/{table}/", params={"fields": "n"})).text == "n\n1\n2\n3\n4\n"
+    for name in ("no-such-table", "a%00b", f"{table}%00"):
+        response = await client.get(f"/datastore/dump/{name}")
+        assert (response.status_code, "DataStore resource not found" in response.text) == (404, True)
+    refused = await client.get(f"/datastore/dump/{table}", params={"q": "x", "language": "klingon"})
+    assert (refused.status_code, refused.text) == (400, 'query: text search configuration "klingon" does not exist')
