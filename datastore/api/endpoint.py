@@ -85,7 +85,7 @@ async def _post(
     decoded = await decode(scope, headers, receive, action, services.settings)
 
     async def answer(found: dict[str, Any]) -> bytes | File:
-        # Whoever asks for JSONP is anonymous, wherever they ask for it.
+        # Whoever asks for JSONP is anonymous, wherever they ask for it; in a body they do not get it.
         scripted = found.pop("callback", None) is not None or decoded.callback is not None
         actor = ANONYMOUS if scripted else await identify(headers, services)
         exchange.user = actor.name
@@ -109,7 +109,7 @@ async def _post(
             body = await answer(whole)
     finally:
         await decoded.close()
-    return body if isinstance(body, File) else _answer(body, None)
+    return body if isinstance(body, File) else _answer(body, decoded.callback)
 
 
 async def _get(

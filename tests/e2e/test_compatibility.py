@@ -25,11 +25,11 @@ async def table(api: Api, resource: str) -> str:
     return resource
 
 
-async def test_jsonp_is_for_get_alone_and_always_anonymous(api: Api, client: httpx.AsyncClient, table: str) -> None:
+async def test_jsonp_is_anonymous_wherever_it_is_asked_for(api: Api, client: httpx.AsyncClient, table: str) -> None:
     path = "/api/3/action/datastore_search"
     scripted = await client.get(path, params={"resource_id": table, "callback": "f"})
     assert scripted.text.startswith("f({")
-    posted = await client.post(path, params={"resource_id": table, "callback": "f"})
+    posted = await client.post(path, json={"resource_id": table, "callback": "f"}, headers=api.headers)
     assert posted.json()["result"]["total"] == 4
     for ways in ({"params": {"callback": "f"}, "json": {"resource_id": table}}, {"json": {"id": table, "callback": 1}}):
         refused = await client.post("/api/3/action/datastore_upsert", headers=api.headers, **ways)

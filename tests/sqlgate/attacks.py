@@ -57,7 +57,7 @@ ATTACKS: dict[str, list[tuple[int, str]]] = {
         (FORBIDDEN, "SELECT (SELECT count(*) FROM pg_proc)"),
         (FORBIDDEN, "SELECT * FROM pg_temp.x"),
         (FORBIDDEN, "SELECT * FROM pg_toast.pg_toast_1255"),
-        (REFUSED, "SELECT * FROM _table_metadata"),
+        (FORBIDDEN, "SELECT * FROM _table_metadata"),
         (REFUSED, "TABLE pg_class"),
         (REFUSED, "SELECT * FROM ONLY pg_class"),
         (FORBIDDEN, "SELECT pg_class FROM {public} AS pg_class"),
