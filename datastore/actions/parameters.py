@@ -20,6 +20,8 @@ from datastore.errors import ValidationError
 from datastore.validation import Invalid, json_number, storable
 
 MISSING = "Missing value"
+_NO_INTEGER = "Invalid integer"
+_NOT_NATURAL = "Must be a natural number"
 _TRUE = frozenset({"true", "yes", "t", "y", "1", "on"})
 _FALSE = frozenset({"false", "no", "f", "n", "0", "off"})
 _JSON = msgspec.json.Decoder(float_hook=json_number)
@@ -78,16 +80,16 @@ def validate(model: type[Model], data: Mapping[str, Any]) -> Model:
 
 def _messages(error: pydantic.ValidationError) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    for item in error.errors(include_url=False, include_input=False):
         key = str(item["loc"][0]) if item["loc"] else "message"
         message = MISSING if item["type"] == "missing" else item["msg"]
-        found.setdefault(key, []).append(message)
+        found.setdefault(key, []).extend((message, *item.get("ctx", {}).get("further", ())))
     return found
 
 
-def invalid(message: str) -> PydanticCustomError:
-    """The exception by which a validator refuses a value with exactly this message."""
-    return PydanticCustomError("invalid", "{message}", {"message": message})
+def invalid(message: str, *further: str) -> PydanticCustomError:
+    """The exception by which a validator refuses a value with exactly this message, or these."""
+    return PydanticCustomError("invalid", "{message}", {"message": message, "further": further})
 
 
 def _boolean(value: Any) -> bool:
@@ -110,14 +112,17 @@ def _integer(value: Any) -> int | None:
         if (not isinstance(value, str) and number != value) or not -(2**63) <= number < 2**63:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise invalid("Invalid integer") from None
+        raise invalid(_NO_INTEGER) from None
     return number
 
 
 def _natural(value: Any) -> int | None:
-    number = _integer(value)
+    try:
+        number = _integer(value)
+    except PydanticCustomError:
+        raise invalid(_NO_INTEGER, _NOT_NATURAL) from None
     if number is not None and number < 0:
-        raise invalid("Must be a natural number")
+        raise invalid(_NOT_NATURAL)
     return number
 
 

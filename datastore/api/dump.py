@@ -24,8 +24,9 @@ from datastore.http.decode import query_parameters
 from datastore.http.download import Download, download_headers
 from datastore.http.identity import identify
 from datastore.postgres.database import CONNECTION_LOST
-from datastore.postgres.translate import about_input, message
+from datastore.postgres.translate import about_input, reason
 from datastore.tables.reading import search
+from datastore.validation import is_storable
 
 _NOT_FOUND = "DataStore resource not found"
 
@@ -45,8 +46,11 @@ class Dump(Selection):
 
 async def _dump(request: Request) -> Response:
     services: Services = request.app.state.services
+    name = request.path_params["name"].removesuffix("/")
+    if not is_storable(name):
+        raise HTTPException(404, _NOT_FOUND)
     try:
-        given = {**query_parameters(request.scope), "id": request.path_params["name"]}
+        given = {**query_parameters(request.scope), "id": name}
         parameters = validate(Dump, given)
         return await _respond(request, services, parameters)
     except Unfit as error:
@@ -81,7 +85,7 @@ async def _respond(request: Request, services: Services, parameters: Dump) -> Re
     except asyncpg.PostgresError as error:
         if not about_input(error):
             raise
-        return PlainTextResponse(f"query: {message(error)}", 400)
+        return PlainTextResponse(f"query: {reason(error)}", 400)
     return Download(name, format.content_type, chunks)
 
 

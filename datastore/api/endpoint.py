@@ -85,7 +85,9 @@ async def _post(
     decoded = await decode(scope, headers, receive, action, services.settings)
 
     async def answer(found: dict[str, Any]) -> bytes | File:
-        actor = await identify(headers, services) if decoded.callback is None else ANONYMOUS
+        # Whoever asks for JSONP is anonymous, wherever they ask for it; in a body they do not get it.
+        scripted = found.pop("callback", None) is not None or decoded.callback is not None
+        actor = ANONYMOUS if scripted else await identify(headers, services)
         exchange.user = actor.name
         call = Call(services, actor, address, _target(scope), timings=exchange.timings)
         try:

@@ -22,7 +22,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
 from datastore.actions.registry import Action
-from datastore.errors import BadRequest
+from datastore.errors import BadRequest, ValidationError
 from datastore.http import body
 from datastore.http.json_body import decode_around, decode_object, is_utf8, refuse_nul
 from datastore.loading.upload import MEDIA_TYPES, Upload
@@ -75,7 +75,8 @@ async def decode(
 ) -> Decoded:
     """The parameters of a POST request for ``action``.
 
-    Raises :class:`BadRequest` for everything that cannot be understood, :class:`PayloadTooLarge` for too large a body.
+    Raises :class:`BadRequest` for everything that cannot be understood, :class:`ValidationError` for a NUL character,
+    :class:`PayloadTooLarge` for too large a body.
     """
     query, callback = decode_query(scope["query_string"])
     if is_upload(headers, action):
@@ -91,7 +92,7 @@ async def decode(
         pairs = [(n, v) for n, v in form.multi_items() if isinstance(v, str) or v.filename or v.size]
         try:
             decoded.parameters = _form(pairs, action, settings.max_json_depth) or query
-        except BadRequest:
+        except (BadRequest, ValidationError):
             await decoded.close()
             raise
         return decoded
@@ -170,7 +171,7 @@ def _collect(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         refuse_nul(name)
         if isinstance(value, str):
-            refuse_nul(value)
+            refuse_nul(value, name)
         collected.setdefault(name, []).append(value)
     return {name: values[0] if len(values) == 1 else values for name, values in collected.items()}
 

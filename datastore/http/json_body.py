@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from datastore.errors import BadRequest
+from datastore.errors import BadRequest, ValidationError
 from datastore.validation import json_number
 
+_NUL = "a NUL character is not allowed"
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 2**18
 _AROUND = 2**16
@@ -33,7 +34,7 @@ def decode_object(body: bytes | bytearray, raw: Collection[str], max_depth: int)
     shortest text has the same value, else a Decimal. ``max_depth`` limits their nesting, the object itself counted.
 
     Raises :class:`BadRequest` for anything else than one object: bad syntax, NaN and Infinity, malformed UTF-8, lone
-    surrogates, NUL characters, numbers beyond 10^1000, nesting beyond ``max_depth``.
+    surrogates, numbers beyond 10^1000, nesting beyond ``max_depth``; :class:`ValidationError` for NUL characters.
     """
     if body.startswith(_BOM):
         body = body[len(_BOM) :]
@@ -94,10 +95,14 @@ def too_deep() -> BadRequest:
     return BadRequest("JSON Error: nested too deeply")
 
 
-def refuse_nul(text: str) -> None:
-    """PostgreSQL cannot hold a NUL character anywhere. Raises :class:`BadRequest` for one."""
+def refuse_nul(text: str, parameter: str | None = None) -> None:
+    """PostgreSQL cannot hold a NUL character anywhere. Raises :class:`ValidationError` that names the parameter, or
+    :class:`BadRequest` if it is its name that has one.
+    """
     if "\0" in text:
-        raise BadRequest("a NUL character is not allowed")
+        if parameter is None:
+            raise BadRequest(_NUL)
+        raise ValidationError({parameter: [_NUL]})
 
 
 def _check_utf8(body: bytes | bytearray) -> None:
@@ -124,21 +129,21 @@ def _member(name: str, found: msgspec.Raw, raw: Collection[str], max_depth: int)
     value = _VALUE.decode(text)
     # The walk is for the rare text that may break a rule.
     if b"\\u0000" in text or text.count(b"[") + text.count(b"{") >= max_depth:
-        _check(value, max_depth - 1)
+        _check(name, value, max_depth - 1)
     return value
 
 
-def _check(value: Any, depth: int) -> None:
+def _check(name: str, value: Any, depth: int) -> None:
     if isinstance(value, str):
-        refuse_nul(value)
+        refuse_nul(value, name)
     elif isinstance(value, (dict, list)):
         if depth < 1:
             raise too_deep()
         if isinstance(value, dict):
             for key in value:
-                refuse_nul(key)
+                refuse_nul(key, name)
         for item in value.values() if isinstance(value, dict) else value:
-            _check(item, depth - 1)
+            _check(name, item, depth - 1)
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])

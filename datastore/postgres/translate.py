@@ -44,6 +44,11 @@ def message(error: asyncpg.PostgresError) -> str:
     return (error.message or str(error)).split("\n", 1)[0]
 
 
+def reason(error: asyncpg.PostgresError) -> str:
+    """The same for clients: where our own objects live in the database is nobody's business."""
+    return message(error).replace('"datastore.', '"')
+
+
 def copy_row(error: asyncpg.PostgresError) -> int | None:
     """The zero-based number of the row at which a COPY failed, if the error tells it."""
     lines = _COPY_LINE.findall(error.context or "")
@@ -71,6 +76,4 @@ def query_error(error: asyncpg.PostgresError, key: str, text: str) -> asyncpg.Po
     """The error to raise when PostgreSQL refused a query: ``key`` with ``text``, and a safe reason in ``info``."""
     if isinstance(error, asyncpg.QueryCanceledError) and not raised(error):
         return ValidationError({key: ["Search took too long"]})
-    # Where our own objects live in the database is nobody's business.
-    orig = message(error).replace('"datastore.', '"')
-    return ValidationError({key: [text], "info": {"orig": [orig]}}) if about_input(error) else error
+    return ValidationError({key: [text], "info": {"orig": [reason(error)]}}) if about_input(error) else error

@@ -1,7 +1,8 @@
 """Names in a statement → tables that the caller may read.
 
 A table that is not there and one that the caller may not see get the same answer, so that it tells nothing: for what
-looks like a resource id, 403 `Not authorized to read resource.`; for any other name, 409 `relation "x" does not exist`.
+looks like a resource id, 403 `Not authorized to read resource.`; for any other name, and for sysadmins, from whom
+nothing is hidden, 409 `relation "x" does not exist`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datastore.accounts.permissions import may_read_dataset
 from datastore.postgres.database import Database
 from datastore.sqlgate.catalogue import Catalogue
 from datastore.sqlgate.refusal import no_system_table, refused, unreadable
+from datastore.tables.definition import metadata
 from datastore.tables.schema import Schemas, TableSchema
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -41,7 +43,11 @@ async def resolve(
     *before, name = parts
     if before == [_PUBLIC]:
         before = []
-    if any(part.startswith("pg_") for part in parts) or (before and before[0] in catalogue.schemas):
+    if (
+        name == metadata.NAME
+        or any(part.startswith("pg_") for part in parts)
+        or (before and before[0] in catalogue.schemas)
+    ):
         raise no_system_table()
     if not before:
         candidates = [name]
@@ -51,7 +57,7 @@ async def resolve(
     found = [schema for candidate in candidates if (schema := await schemas.get(candidate)) is not None]
     readable = [schema for schema in found if may_read_dataset(actor, schema.access)]
     if not readable:
-        if not before and _ID.fullmatch(name):
+        if not before and _ID.fullmatch(name) and not actor.sysadmin:
             raise unreadable()
         raise refused(f'relation "{".".join(parts)}" does not exist')
     if len(readable) > 1:

@@ -16,8 +16,10 @@ class Doubtful(Exception):
 
 
 def refused(message: str) -> ValidationError:
-    """409: the statement cannot be run, and why."""
-    return ValidationError({"query": [message]})
+    """409: the statement cannot be run, and why; in the form of PostgreSQL's own errors."""
+    if message in (NOT_SINGLE, TOO_LONG):
+        return ValidationError({"query": [message]})
+    return ValidationError({"query": [message], "info": {"orig": [message]}})
 
 
 def no_function(name: str) -> NotAuthorized:

@@ -296,4 +296,4 @@ def _translated(error: asyncpg.PostgresError) -> Exception:
         return refused(f"Query needs too much room: {message(error)}")
     if code[:2] in ("08", "40", "57", "58") or code in ("53300", "XX001", "XX002"):
         raise error
-    return ValidationError({"query": [message(error)], "info": {"orig": [message(error)]}})
+    return refused(message(error))

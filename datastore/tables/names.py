@@ -34,6 +34,11 @@ def too_long(name: str) -> bool:
     return len(name.encode("utf-8", "surrogatepass")) > MAX_IDENTIFIER_BYTES
 
 
+def cut(name: str) -> str:
+    """The name as PostgreSQL would cut it, at the end of a character: for a result's column, named after a table's."""
+    return name.encode()[:MAX_IDENTIFIER_BYTES].decode(errors="ignore") if too_long(name) else name
+
+
 def check_column_names(names: Sequence[Any]) -> None:
     """Raise :class:`ValidationError` for the first kind of bad name: invalid ones, then long ones, then duplicates."""
     bad = [_name_errors(name) for name in names]

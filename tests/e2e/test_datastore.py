@@ -172,9 +172,9 @@ async def test_unknown_resource(api: Api, anonymous: Api) -> None:
     expected = {"resource_id": [f"Resource not found: {missing}"]}
     assert await api.refused(409, "datastore_create", resource_id=missing) == expected
     assert await api.refused(409, "datastore_create") == {"resource_id": ["resource_id or resource required"]}
-    for name in ("datastore_search", "datastore_info"):
+    for name, kind in (("datastore_search", "Resource"), ("datastore_info", "Resource/Alias")):
         error = await anonymous.refused(404, name, resource_id=missing)
-        assert error == {"message": f'Not found: Resource "{missing}" was not found.'}
+        assert error == {"message": f'Not found: {kind} "{missing}" was not found.'}
     for name in ("datastore_upsert", "datastore_delete"):
         await api.refused(404, name, resource_id=missing)
         await anonymous.refused(403, name, resource_id=missing)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import UploadFile
 
-from datastore.errors import BadRequest, PayloadTooLarge
+from datastore.errors import BadRequest, PayloadTooLarge, ValidationError
 from datastore.settings import Settings
 from tests.http.sending import FORM, READ, parameters, send
 
@@ -197,13 +197,19 @@ async def test_malformed_documents_are_refused(body: bytes, content_type: str) -
 
 
 async def test_nul_characters_are_refused_wherever_they_stand() -> None:
-    for body in (b'{"a\\u0000": 1}', b'{"a": "\\u0000"}', b'{"a": [{"b\\u0000": 1}]}', b'{"a": [["\\u0000"]]}'):
-        with pytest.raises(BadRequest, match="NUL"):
+    with pytest.raises(BadRequest, match="NUL"):
+        await send(b'{"a\\u0000": 1}')
+    for body in (b'{"b": 1, "a": "\\u0000"}', b'{"a": [{"b\\u0000": 1}]}', b'{"a": [["\\u0000"]]}'):
+        with pytest.raises(ValidationError) as refusal:
             await send(body)
-    for pair in ("a=%00", "a%00=1", "a=\0"):
-        with pytest.raises(BadRequest, match="NUL"):
+        assert refusal.value.fields == {"a": ["a NUL character is not allowed"]}
+    with pytest.raises(BadRequest, match="NUL"):
+        await send(b"a%00=1", FORM)
+    for pair in ("b=1&a=%00", "a=\0"):
+        with pytest.raises(ValidationError) as refusal:
             await send(pair.encode(), FORM)
-        with pytest.raises(BadRequest, match="NUL"):
+        assert list(refusal.value.fields) == ["a"]
+        with pytest.raises(ValidationError, match="NUL"):
             await send(query=pair, method="GET", action=READ)
     assert await parameters(b'{"a": "\\\\u0000"}') == {"a": "\\u0000"}
 

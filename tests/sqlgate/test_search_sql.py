@@ -188,6 +188,8 @@ async def test_what_is_hidden_cannot_be_told_from_what_is_not_there(sql: RunSql,
 async def test_errors_are_postgresqls(sql: RunSql) -> None:
     for statement, message in {
         "SELECT * FROM FROM {birds}": 'syntax error at or near "FROM"',
+        "SELECT ** FROM {birds}": 'syntax error at or near "FROM"',
+        "SELECT 1 ** 2": "the operator ** is not supported",
         "SELECT * FRM {birds}": "syntax error",
         "SELEC 1": 'syntax error at or near "SELEC"',
         "SELECT 1 FROM": "syntax error at end of input",
@@ -201,14 +203,35 @@ async def test_errors_are_postgresqls(sql: RunSql) -> None:
     }.items():
         with pytest.raises(ValidationError) as refusal:
             await sql(statement)
-        assert message in refusal.value.fields["query"][0], statement
+        told = refusal.value.fields
+        assert message in told["query"][0], statement
+        single = told["query"] == ["Query is not a single statement."]
+        assert told.get("info") == (None if single else {"orig": told["query"]}), statement
+
+
+async def test_nothing_is_hidden_from_sysadmins(sql: RunSql, world: World) -> None:
+    with pytest.raises(ValidationError, match="does not exist"):
+        await sql(f'SELECT 1 FROM "{uuid.uuid4()}"', "sysadmin")
+
+
+async def test_the_list_of_tables_is_not_for_statements(sql: RunSql) -> None:
+    for name in ("_table_metadata", '"_table_metadata"', 'public."_table_metadata"'):
+        with pytest.raises(NotAuthorized, match="system tables"):
+            await sql(f"SELECT * FROM {name}")
+
+
+async def test_a_quote_behind_a_backslash_is_refused(sql: RunSql) -> None:
+    for text in ("'\\'", "E'\\''", "'a\\'' b'"):
+        with pytest.raises(ValidationError, match="Query is not a single statement"):
+            await sql(f"SELECT {text}")
+    assert (await sql("SELECT 'C:\\x' AS path"))["records"] == [{"path": "C:\\x"}]
 
 
 async def test_semicolons_comments_and_colons_in_texts(sql: RunSql) -> None:
     result = await sql(
-        "SELECT ';' AS a, 'x :name $1 \\' AS b, \"n\" AS \"c;--\" FROM {public} WHERE n = 1 -- ; x\n ; ;"
+        "SELECT ';' AS a, 'x :name $1 \\ ' AS b, \"n\" AS \"c;--\" FROM {public} WHERE n = 1 -- ; x\n ; ;"
     )
-    assert result["records"] == [{"a": ";", "b": "x :name $1 \\", "c;--": 1}]
+    assert result["records"] == [{"a": ";", "b": "x :name $1 \\ ", "c;--": 1}]
 
 
 async def test_what_was_checked_is_forgotten_when_a_table_changes(

@@ -30,11 +30,13 @@ _READ_ONLY = (
 WRITABLE_URL_TYPES = frozenset({"datastore", "tabledesigner"})
 
 
-async def readable(call: Call, name: str, work: Callable[[TableSchema], Awaitable[Result]]) -> Result:
+async def readable(
+    call: Call, name: str, work: Callable[[TableSchema], Awaitable[Result]], kind: str = "Resource"
+) -> Result:
     """Run ``work`` with the table of a resource id or alias, which the actor may read.
 
-    Again with a fresh schema if the cached one proves out of date. ``_table_metadata`` is for everybody, who see in it
-    what they may. Raises :class:`NotFound`, :class:`NotAuthorized`,
+    Again with a fresh schema if the cached one proves out of date; ``kind`` is what an error calls it.
+    ``_table_metadata`` is for everybody, who see in it what they may. Raises :class:`NotFound`, :class:`NotAuthorized`,
     :class:`NotModified` if the client has the answer already.
     """
     if name == metadata.NAME:
@@ -46,7 +48,7 @@ async def readable(call: Call, name: str, work: Callable[[TableSchema], Awaitabl
             await call.freshness.check(call.services.database, schema, call.actor)
         return await work(schema)
 
-    return await _with_schema(call, name, await call.services.schemas.get(name), checked)
+    return await _with_schema(call, name, await call.services.schemas.get(name), checked, kind)
 
 
 async def writable(
@@ -102,12 +104,16 @@ async def _refuse_without_table(call: Call, resource_id: str, action_name: str) 
     check_update(call, access, resource_id, action_name)
 
 
-def _not_found(name: str) -> NotFound:
-    return NotFound(f'Resource "{name}" was not found.')
+def _not_found(name: str, kind: str = "Resource") -> NotFound:
+    return NotFound(f'{kind} "{name}" was not found.')
 
 
 async def _with_schema(
-    call: Call, name: str, schema: TableSchema | None, work: Callable[[TableSchema], Awaitable[Result]]
+    call: Call,
+    name: str,
+    schema: TableSchema | None,
+    work: Callable[[TableSchema], Awaitable[Result]],
+    kind: str = "Resource",
 ) -> Result:
     if schema is not None:
         try:
@@ -122,14 +128,14 @@ async def _with_schema(
             # Another worker may have changed the table a moment ago: if so, once more with what is there now.
             fresh = await call.services.schemas.fresh(name)
             if fresh is None and isinstance(error, asyncpg.PostgresError):
-                raise _not_found(name) from None
+                raise _not_found(name, kind) from None
             if fresh is None or fresh == schema:
                 raise
             schema = fresh
     else:
         schema = await call.services.schemas.fresh(name)
         if schema is None:
-            raise _not_found(name)
+            raise _not_found(name, kind)
     return await work(schema)
 
 

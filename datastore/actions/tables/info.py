@@ -37,4 +37,4 @@ async def datastore_info(call: Call, parameters: DatastoreInfo) -> dict[str, Any
             call.freshness.keep(schema, version, call.actor)
         return found
 
-    return await readable(call, parameters.resource_id, look)
+    return await readable(call, parameters.resource_id, look, "Resource/Alias")

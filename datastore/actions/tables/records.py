@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
+from pydantic_core import PydanticUseDefault
 
 from datastore.actions.parameters import (
     invalid,
@@ -24,7 +25,9 @@ def _count_mode(value: Any) -> Any:
             return True
         if word in ("false", "no", "f", "n", "0", "off"):
             return False
-    elif value is None or isinstance(value, (bool, int)):
+    elif value is None:
+        raise PydanticUseDefault
+    elif isinstance(value, (bool, int)):
         return bool(value)
     raise invalid("Value must be boolean or one of: background")
 

@@ -167,10 +167,10 @@ def _prepare(parameters: DatastoreSearch, schema: TableSchema, settings: Setting
         "records_format": request.records_format,
         "include_next_page": request.include_next_page,
     }
-    given = parameters.model_fields_set
+    # Null says nothing, and is not echoed.
+    given = {name for name in parameters.model_fields_set if getattr(parameters, name) is not None}
     opening |= {name: getattr(parameters, name) for name in _ECHOED if name in given}
-    names = [*(["offset"] if parameters.offset is None else []), *_ECHOED_LAST]
-    behind = {name: getattr(parameters, name) for name in names if name in given}
+    behind = {name: getattr(parameters, name) for name in _ECHOED_LAST if name in given}
     texts = encode(opening)[:-1], b"," + encode(behind)[1:-1] if behind else b""
     lasting = not freshness.moves(parameters.filters)
     values = request if lasting and plan.arguments and not plan.generic else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datastore.sqlgate.allowed import OPERATORS
 from datastore.sqlgate.catalogue import Catalogue
-from datastore.sqlgate.refusal import Doubtful, no_system_table, refused
+from datastore.sqlgate.refusal import Doubtful, no_system_table
 from datastore.sqlgate.structure import keywords, names, signs
 from datastore.sqlgate.structure.reader import BEGINNINGS, FULL_TEXT, SYSTEM, Chain, Reader, Structure
 from datastore.sqlgate.tokens import FORBIDDEN, MARK, NAME, OPERATOR, PARAMETER, WORD, Token
@@ -53,7 +53,7 @@ def _found(reader: Reader) -> Structure:
         else:
             if kind == OPERATOR:
                 if token.text not in OPERATORS:
-                    raise refused(f"the operator {token.text} is not supported")
+                    raise Doubtful(f"the operator {token.text} is not supported")
             elif kind == PARAMETER:
                 signs.parameter(reader, token.text)
             reader.levels[-1].fresh = False

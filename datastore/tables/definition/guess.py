@@ -14,7 +14,7 @@ from collections.abc import Iterable
 _INTEGER = re.compile(r"\s*[+-]?\d+(?:_\d+)*\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE)
 # ISO only: 31/12/2020 and 12/31/2020 cannot be told apart by looking at one of them.
-_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z?)?", re.ASCII)
+_TIMESTAMP = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d{1,6})?Z?)?", re.ASCII)
 
 
 def kinds(values: Iterable[bytes]) -> set[str]:
@@ -32,7 +32,8 @@ def kind_of(raw: bytes) -> str | None:
     if first in b"[{":
         return "json"
     if first == b'"':
-        return kind_of_text(json.loads(raw))
+        kind = kind_of_text(json.loads(raw))
+        return "integer" if kind == "int" else kind  # the same type; clients see which of the two names it has
     text = raw.decode()
     return integer_kind(text) if text.lstrip("-").isdigit() else "float"
 
@@ -44,9 +45,9 @@ def kind_of_text(text: str) -> str:
         return "text" if "_" in text else integer_kind(text)
     if _NUMBER.fullmatch(text):
         return "numeric"
-    if _TIMESTAMP.fullmatch(text):
+    if (found := _TIMESTAMP.fullmatch(text)) is not None:
         try:
-            datetime.datetime.fromisoformat(text)
+            datetime.datetime(*(int(part) for part in found.groups("0")))  # type: ignore[arg-type]
         except ValueError:
             return "text"
         return "timestamp"
@@ -63,7 +64,7 @@ def integer_kind(text: str) -> str:
     return "bigint" if -(2**63) <= number < 2**63 else "numeric"
 
 
-_NUMERIC_ORDER = ("int", "bigint", "float", "numeric")
+_NUMERIC_ORDER = ("int", "integer", "bigint", "float", "numeric")
 
 
 def widest(kinds: set[str]) -> str:

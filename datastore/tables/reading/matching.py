@@ -57,7 +57,8 @@ class Matched:
 
 
 def plan(match: Match, schema: TableSchema, arguments: Arguments) -> Matched:
-    """Write the condition. Raises :class:`ValidationError` naming ``filters``, ``q``, ``full_text`` or ``language``."""
+    """Write the condition. Raises :class:`ValidationError` naming ``filters``, ``q`` or ``full_text``, or ``query``
+    for a language that cannot be one."""
     conditions = [] if match.filters is None else [filtering.plan(match.filters, schema, arguments)]
     matched = Matched()
     _full_text(match, schema, arguments, conditions, matched)
@@ -71,7 +72,8 @@ def _full_text(
 ) -> None:
     language = match.language or schema.language
     if not _LANGUAGE.fullmatch(language):
-        raise ValidationError({"language": [f'invalid value "{printable(language)}"']})
+        reason = f'text search configuration "{printable(language)}" does not exist'
+        raise ValidationError({"query": ["Invalid query"], "info": {"orig": [reason]}})
     config = fulltext.configuration(language)
 
     def query(parameter: str, text: str) -> str:

@@ -18,7 +18,7 @@ from datastore.postgres.copy_out import Copy, copy_out
 from datastore.postgres.database import Database
 from datastore.postgres.quoting import identifier, literal
 from datastore.tables import render
-from datastore.tables.names import ID, printable
+from datastore.tables.names import ID, cut, printable
 from datastore.tables.reading import cursor as cursors
 from datastore.tables.reading import fulltext, highlighting, matching, paging, sorting
 from datastore.tables.reading.filter_sql import finds_one
@@ -164,7 +164,11 @@ def _plan(search: Search, schema: TableSchema, inline: bool = False) -> Plan:
     page = paging.Page(
         table=schema.sql_name,
         where=matched.where,
-        columns={output.column.name: output.sql for output in outputs if output.column is not highlighting.COLUMN}
+        columns={
+            output.column.name: _distinguished(output) if search.distinct else output.sql
+            for output in outputs
+            if output.column is not highlighting.COLUMN
+        }
         | ({} if snippets is None else snippets.sources),
         terms=terms,
         limit=search.limit,
@@ -177,6 +181,8 @@ def _plan(search: Search, schema: TableSchema, inline: bool = False) -> Plan:
     everything = search.limit is None and not search.offset and search.cursor is None and not search.distinct
     if search.limit != 0 or copy_format:
         with_, source = page.sql(arguments)
+        if search.distinct:
+            source = _restored(source, outputs)
         records = _rendered(source, outputs, search, snippets, page.numbered)
         last = page.last if wants_last else None
         if everything and not page.numbered:
@@ -217,11 +223,30 @@ _remembered_plan = lru_cache(maxsize=256)(_plan)
 def _total(search: Search, schema: TableSchema, where: str, outputs: Sequence[Output]) -> str:
     condition = f" WHERE {where}" if where else ""
     if search.distinct:
-        chosen = ", ".join(output.sql for output in outputs)
+        chosen = ", ".join(_distinguished(output) for output in outputs)
         return f"SELECT count(*) FROM (SELECT DISTINCT {chosen} FROM {schema.sql_name} AS t{condition}) AS d"
     if where or not schema.counted:
         return f"SELECT count(*) FROM {schema.sql_name} AS t{condition}"
     return "registry.record_count"
+
+
+def _distinguished(output: Output) -> str:
+    """What tells the values of a column apart: for json, which PostgreSQL cannot compare, its text."""
+    if output.column.element == "json":
+        return f"{output.sql}::text[]"
+    return f"{output.sql}::text" if output.column.type == "json" else output.sql
+
+
+def _restored(source: str, outputs: Sequence[Output]) -> str:
+    """Distinct rows, as a FROM item, with json columns of their own type again."""
+    if not any("json" in (output.column.type, output.column.element) for output in outputs):
+        return source
+    cells = []
+    for output in outputs:
+        name = identifier(output.column.name)
+        cast = f"::{output.column.cast}" if "json" in (output.column.type, output.column.element) else ""
+        cells.append(f"compared.{name}{cast} AS {name}")
+    return f"(SELECT {', '.join(cells)} FROM {source} AS compared)"
 
 
 def registry_row(schema: TableSchema) -> str | None:
@@ -273,7 +298,12 @@ def _json_list(cells: Sequence[str]) -> str:
 
 
 def _outputs(search: Search, schema: TableSchema, ranks: dict[str, str]) -> list[Output]:
-    computed = {name: Output(Column(name, "float", "real"), sql) for name, sql in ranks.items()}
+    # A column may have the name of a rank, which then is for sorting alone.
+    computed = {
+        name: Output(Column(cut(name), "float", "real"), sql)
+        for name, sql in ranks.items()
+        if cut(name) not in schema.by_name
+    }
     if not search.fields:
         columns = [Output(column, f"t.{identifier(column.name)}") for column in schema.by_name.values()]
         return [*columns, *computed.values()]

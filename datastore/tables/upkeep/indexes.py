@@ -11,7 +11,7 @@ import asyncpg
 from datastore.errors import ValidationError
 from datastore.postgres.database import Transaction
 from datastore.postgres.quoting import identifier, qualified
-from datastore.postgres.translate import about_input, message
+from datastore.postgres.translate import about_input, message, reason
 from datastore.tables.locking import exclusively
 from datastore.tables.names import ID, printable
 from datastore.tables.reading import fulltext
@@ -50,7 +50,7 @@ def _index_name(schema: TableSchema, index: Index) -> str:
 
 
 def _refused(error: asyncpg.PostgresError) -> Exception:
-    return ValidationError({"index": [message(error).replace('"datastore.', '"')]}) if about_input(error) else error
+    return ValidationError({"index": [reason(error)]}) if about_input(error) else error
 
 
 async def set_key(tx: Transaction, schema: TableSchema, columns: Sequence[str]) -> None:

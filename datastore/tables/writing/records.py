@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from datastore.tables.arguments import array_literal
-from datastore.tables.names import printable
+from datastore.tables.names import ID, printable
 from datastore.tables.schema import Column
 from datastore.tables.types import INTEGERS, JSON
 from datastore.tables.writing import numerics
@@ -189,6 +189,9 @@ def to_text(column: Column, raw: bytes) -> str | None:
             return array_literal(json_elements(raw))
         return json_text(raw)
     text = raw.decode()
+    # Nobody means another row than they say.
+    if column.name == ID and decimal.Decimal(text) != decimal.Decimal(text).to_integral_value():
+        return text
     return _rounded(text) if column.type in INTEGERS else text
 
 
