@@ -53,7 +53,7 @@ def decode_object(body: bytes | bytearray, raw: Collection[str], max_depth: int)
             raise BadRequest(f"JSON Error: {error}") from None
         raise BadRequest("JSON Error: the decoded value needs to be a dictionary") from None
     except msgspec.DecodeError as error:
-        raise BadRequest(f"JSON Error: {error}") from None
+        raise BadRequest(f"JSON Error: {error}{_hint(error, body)}") from None
 
 
 def decode_around(body: bytes | bytearray, name: str, max_depth: int) -> tuple[dict[str, Any], memoryview] | None:
@@ -105,6 +105,13 @@ def refuse_nul(text: str, parameter: str | None = None) -> None:
         raise ValidationError({parameter: [_NUL]})
 
 
+def _hint(error: msgspec.DecodeError, body: bytes | bytearray) -> str:
+    """What to send instead of the NaN that Python's ``json`` and its clients write."""
+    position = re.search(r"\(byte (\d+)\)", str(error))
+    found = position and _NOT_JSON.match(body, max(0, int(position[1]) - 1))
+    return f': {found[1].decode()} is no JSON; send null, or the text "{found[1].decode()}"' if found else ""
+
+
 def _check_utf8(body: bytes | bytearray) -> None:
     """Raise UnicodeDecodeError if it is not."""
     for _ in _decoded(body):
@@ -146,5 +153,6 @@ def _check(name: str, value: Any, depth: int) -> None:
             _check(name, item, depth - 1)
 
 
+_NOT_JSON = re.compile(rb"[^\w-]?(NaN|-?Infinity)")
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE = msgspec.json.Decoder(float_hook=json_number)

@@ -187,6 +187,13 @@ async def test_malformed_values_are_refused_decoded_or_not(name: bytes, value: b
             await send(body)
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("body", ['{"records": [{"a": %s}]}', '{"x":"é","records":[%s]}', '{"a":%s}'])
+async def test_what_to_send_instead_of_a_nan_is_told(body: str, value: str) -> None:
+    with pytest.raises(BadRequest, match=f': {value} is no JSON; send null, or the text "{value}"$'):
+        await send((body % value).encode())
+
+
 @pytest.mark.parametrize(
     "body", [b'{"a": 1', b'{"a": 1}}', b'{"a": 1} x', b'{"\xff": 1}', b'{"\\ud800": 1}', b"{broken"]
 )
