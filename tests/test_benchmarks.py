@@ -204,7 +204,7 @@ def test_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(value > 0 for values in chart.series.values() for value in values)
     assert not process.is_running()
     assert {name: len(found[name]) for name in ("load", "slice", "pages", "dump", "gate", "catalog")} == {
-        "load": 2,
+        "load": 4,
         "slice": 7,
         "pages": 12,
         "dump": 34,

@@ -117,13 +117,18 @@ def _integer(value: Any) -> int | None:
 
 
 def _natural(value: Any) -> int | None:
-    try:
-        number = _integer(value)
-    except PydanticCustomError:
-        raise invalid(_NO_INTEGER, _NOT_NATURAL) from None
+    number = _integer(value)
     if number is not None and number < 0:
         raise invalid(_NOT_NATURAL)
     return number
+
+
+def _limit(value: Any) -> int | None:
+    """A natural number; what is no integer is told to be neither (datastore-api.md §1)."""
+    try:
+        return _natural(value)
+    except PydanticCustomError as error:
+        raise invalid(*dict.fromkeys((error.message(), _NOT_NATURAL))) from None
 
 
 def _text(value: Any) -> str | None:
@@ -214,6 +219,7 @@ Flag = Annotated[bool | None, BeforeValidator(_boolean)]
 """A boolean of an object; None by default, if nothing is said about it."""
 Integer = Annotated[int | None, BeforeValidator(_integer)]
 Natural = Annotated[int | None, BeforeValidator(_natural)]
+Limit = Annotated[int | None, BeforeValidator(_limit)]
 Text = Annotated[str | None, BeforeValidator(_text)]
 Typed = Annotated[str, BeforeValidator(_typed)]
 RequiredText = Annotated[str, BeforeValidator(_required_text)]

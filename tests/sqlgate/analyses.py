@@ -90,7 +90,7 @@ SELECT name FROM {birds} WHERE to_tsvector('simple', name) @@ websearch_to_tsque
 SELECT abs(-1), ceil(1.2), floor(1.8), round(2.567, 2), trunc(2.567, 1), mod(7, 3), 7 % 3, power(2, 10), 2 ^ 10, sqrt(16), |/ 25.0, @ -5, exp(0), ln(1), log(100), sign(-3), pi(), degrees(pi()), 5 / 2, 5 / 2.0, div(7, 2), gcd(12, 18), 5 & 3, 5 | 3, 5 # 3, ~ 5, 1 << 3
 SELECT width_bucket(mass, 0, 3000, 3) AS bucket, count(*) FROM {birds} GROUP BY bucket ORDER BY bucket
 SELECT -1, +1, - -1, 1=-1, 1<-1, 2*-3, 2--a comment
-SELECT 1e3, .5, 1., 'it''s', E'tab\there \'x\' \\ \u00fc', $$dollar 'x'$$, $q$a $$ b$q$, b'101', x'1F'::int, 'a\b', '\'
+SELECT 1e3, .5, 1., 'it''s', E'tab\there ''x'' \\ \u00fc', $$dollar 'x'$$, $q$a $$ b$q$, b'101', x'1F'::int, 'a\b', '\ '
 SELECT 'a'
     'b' AS joined
 SELECT 1 AS "Weird ""name""", 2 AS select, 3 AS "from", 4 "MiXed", 5 five

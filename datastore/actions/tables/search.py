@@ -14,7 +14,7 @@ from datastore.actions.parameters import (
     Boolean,
     Integer,
     KnownOnly,
-    Natural,
+    Limit,
     Strings,
     Text,
     one_of,
@@ -48,7 +48,7 @@ _WORDS = ("true", "yes", "t", "y", "1", "on", "false", "no", "f", "n", "0", "off
 class DatastoreSearch(Selection, KnownOnly):
     """Which rows of a table, in which order and shape."""
 
-    limit: Natural = Field(None, description="Most rows to return; lowered to the site's maximum.")
+    limit: Limit = Field(None, description="Most rows to return; lowered to the site's maximum.")
     offset: Integer = Field(None, description="Rows to leave out first.")
     cursor: Text = Field(
         None,
