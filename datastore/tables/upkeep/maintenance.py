@@ -11,7 +11,8 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
+from math import inf
 
 import asyncpg
 import structlog
@@ -31,7 +32,11 @@ INDEX_FROM = 1_000
 """From this many rows on a table gets its full-text index; below, a scan is as quick."""
 
 _MODIFIED_DELAY = 15.0
-"""Seconds without a further write after which the resource's ``last_modified`` is set."""
+"""Seconds after a write at which the resource's ``last_modified`` is set, for all writes until then."""
+
+_PATIENCE = 600.0
+"""Seconds after which a table that is written all the time is looked after all the same. A load in many requests is
+over by then as a rule, and has not paid for the full-text index."""
 
 _STALE = 0.2
 """Share of the rows that must have come or gone since the statistics were made, for new ones to be worth their cost."""
@@ -92,8 +97,7 @@ _SHOW = """
         SELECT registry.resource_id, registry.written
         FROM datastore.tables AS registry
         JOIN datastore.resources AS resource ON resource.id = registry.resource_id
-        WHERE registry.resource_id = ANY ($1::text[])
-              AND registry.written <= clock_timestamp() - make_interval(secs => $2)
+        WHERE registry.resource_id = ANY ($1::text[]) AND registry.written IS NOT NULL
         FOR NO KEY UPDATE SKIP LOCKED
     ),
     told AS (
@@ -112,39 +116,45 @@ _SHOW = """
 """
 
 
-async def show_writes(
-    connection: asyncpg.Connection | asyncpg.Pool, resource_ids: Sequence[str], quiet: float
-) -> list[str]:
-    """Set ``last_modified`` of the resources to when the data of their tables changed, unless that was less than
-    ``quiet`` seconds ago.
+async def show_writes(connection: asyncpg.Connection | asyncpg.Pool, resource_ids: Sequence[str]) -> list[str]:
+    """Set ``last_modified`` of the resources to when the data of their tables changed.
 
     Gives those for which it is still to be done.
     """
-    return [row["resource_id"] for row in await connection.fetch(_SHOW, list(resource_ids), quiet)]
+    return [row["resource_id"] for row in await connection.fetch(_SHOW, list(resource_ids))]
 
 
-class _Schedule:
-    """Names with the time at which each is due: a fixed delay after it was added last."""
+class Schedule:
+    """Names with the time at which each is due: ``delay`` after it was added last, but at most ``patience`` after it
+    was added first. However many there are, a write costs the same."""
 
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
-        self._due: OrderedDict[str, float] = OrderedDict()
-        """In the order of the times: however many there are, a write costs the same."""
+    def __init__(self, delay: float, patience: float) -> None:
+        self._delay, self._patience = delay, patience
+        # Both in the order of their times.
+        self._quiet: OrderedDict[str, float] = OrderedDict()
+        self._latest: OrderedDict[str, float] = OrderedDict()
 
     def add(self, name: str, now: float) -> None:
-        self._due[name] = now + self._delay
-        self._due.move_to_end(name)
+        """Put it off, or in."""
+        self._quiet[name] = now + self._delay
+        self._quiet.move_to_end(name)
+        self._latest.setdefault(name, now + self._patience)
 
     def take(self, now: float) -> list[str]:
         """Those that are due, which are then gone."""
-        ready = list(takewhile(lambda name: self._due[name] <= now, self._due))
-        for name in ready:
-            del self._due[name]
-        return ready
+        ready = [
+            name
+            for times in (self._quiet, self._latest)
+            for name, _ in takewhile(lambda entry: entry[1] <= now, times.items())
+        ]
+        for name in (found := list(dict.fromkeys(ready))):
+            del self._quiet[name], self._latest[name]
+        return found
 
     @property
     def next(self) -> float:
-        return next(iter(self._due.values()), float("inf"))
+        """When the first one is due; infinity if there is none."""
+        return min((time for times in (self._quiet, self._latest) for time in islice(times.values(), 1)), default=inf)
 
 
 class Maintenance:
@@ -153,15 +163,15 @@ class Maintenance:
     def __init__(self, database: Database, jobs: Jobs) -> None:
         self._database = database
         jobs.register(Kind(PREPARE, _prepare))
-        self._written = _Schedule(QUIET)
-        self._modified = _Schedule(_MODIFIED_DELAY)
+        self._written = Schedule(QUIET, _PATIENCE)
+        self._modified = Schedule(_MODIFIED_DELAY, _MODIFIED_DELAY)
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def touch(self, resource_id: str) -> None:
         """The table has been written."""
         now = asyncio.get_running_loop().time()
-        if self._written.next == float("inf"):  # else it wakes in time
+        if self._written.next == inf:  # else it wakes in time
             self._wake.set()
         self._written.add(resource_id, now)
         self._modified.add(resource_id, now)
@@ -171,8 +181,8 @@ class Maintenance:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        await self._set_modified(self._modified.take(float("inf")), 0.0)
-        await self._maintain_quietly(self._written.take(float("inf")))
+        await self._set_modified(self._modified.take(inf))
+        await self._maintain_quietly(self._written.take(inf))
 
     async def _run(self) -> None:
         await self._left_behind()
@@ -180,21 +190,21 @@ class Maintenance:
         while True:
             self._wake.clear()
             now = loop.time()
-            for resource_id in await self._set_modified(self._modified.take(now), _MODIFIED_DELAY):
+            for resource_id in await self._set_modified(self._modified.take(now)):
                 self._modified.add(resource_id, loop.time())
             if written := self._written.take(now):
                 await self._maintain_quietly(written)
             wait = min(self._written.next, self._modified.next) - loop.time()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if wait == float("inf") else max(wait, 0.01)):
+                async with asyncio.timeout(None if wait == inf else max(wait, 0.01)):
                     await self._wake.wait()
 
-    async def _set_modified(self, resource_ids: list[str], quiet: float) -> list[str]:
+    async def _set_modified(self, resource_ids: list[str]) -> list[str]:
         """Those for which it is still to be done."""
         if not resource_ids:
             return []
         try:
-            return await show_writes(self._database.owner, resource_ids, quiet)
+            return await show_writes(self._database.owner, resource_ids)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, *CONNECTION_LOST) as error:
             log.warning("last_modified_not_set", error=repr(error))
             return resource_ids

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any
 
 import asyncpg
@@ -13,7 +14,7 @@ from datastore.actions.services import Services
 from datastore.jobs.queue import enqueue, list_jobs
 from datastore.postgres.database import Transaction
 from datastore.tables.locking import exclusively
-from datastore.tables.upkeep.maintenance import INDEX_FROM, needs, show_writes
+from datastore.tables.upkeep.maintenance import INDEX_FROM, Schedule, needs, show_writes
 from datastore.tables.upkeep.requests import PREPARE, drop_index, preparation
 from tests.upkeep import maintained, settled
 
@@ -135,7 +136,7 @@ async def last_modified(call: CallAction, table: str) -> str:
 async def shown(services: Services, table: str) -> None:
     """Have the resource show the last write; the service itself may be about to do it just now."""
     async with asyncio.timeout(120):
-        while await show_writes(services.database.owner, [table], 0):  # noqa: ASYNC110
+        while await show_writes(services.database.owner, [table]):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -171,7 +172,20 @@ async def test_a_table_that_is_busy_is_shown_later(call: CallAction, services: S
     async with owner.acquire() as other, other.transaction():
         await other.execute("SELECT FROM datastore.resources WHERE id = $1 FOR UPDATE", table)
         await call("datastore_upsert", resource_id=table, method="insert", records=[{"name": "a"}])
-        assert await show_writes(owner, [table], 0) == [table]
-        await other.execute("UPDATE datastore.tables SET written = clock_timestamp() WHERE resource_id = $1", table)
-        assert await show_writes(other, [table], 3600) == [table]
+        assert await show_writes(owner, [table]) == [table]
     await shown(services, table)
+
+
+def test_a_schedule_waits_for_quiet_but_not_for_ever() -> None:
+    schedule = Schedule(delay=3, patience=10)
+    assert (schedule.next, schedule.take(1e9)) == (inf, [])
+    schedule.add("once", 0)
+    for now in range(10):
+        schedule.add("busy", now)
+    assert (schedule.next, schedule.take(2.9), schedule.take(3)) == (3, [], ["once"])
+    schedule.add("late", 9.5)
+    assert (schedule.next, schedule.take(9.9), schedule.take(10)) == (10, [], ["busy"])
+    schedule.add("busy", 10)
+    assert (schedule.next, schedule.take(12.5)) == (12.5, ["late"])
+    assert (schedule.take(12.9), schedule.take(13)) == ([], ["busy"])
+    assert schedule.next == inf
