@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 
@@ -65,7 +65,7 @@ def _beside(run: Run) -> list[Measurement]:
     ]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _loading(run: Run, records: bytes) -> Iterator[None]:
     """Bodies are loaded, one after the other, while the block runs."""
     done, failures = threading.Event(), list[RuntimeError]()
@@ -203,13 +203,18 @@ _BUILDING = """
 def _cpu(run: Run) -> tuple[float, float]:
     """Milliseconds of CPU time of the service's processes, and of PostgreSQL's, until now."""
     postmaster = int(next(run.service.folder.rglob("postmaster.pid")).read_text().split()[0])
-    servers = [psutil.Process(postmaster), *psutil.Process(postmaster).children()]
-    return _spent(run.service.server.processes()), _spent(servers)
+    return _spent(run.service.server.processes()[0]), _spent(psutil.Process(postmaster))
 
 
-def _spent(processes: list[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes if process.is_running()]
-    return sum(time.user + time.system for time in times) * 1000
+def _spent(parent: psutil.Process) -> float:
+    """Milliseconds of a process and of its children, those that have ended included."""
+    seconds = 0.0
+    for child in parent.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spent = child.cpu_times()
+            seconds += spent.user + spent.system
+    own = parent.cpu_times()
+    return (seconds + own.user + own.system + own.children_user + own.children_system) * 1000
 
 
 def _send(run: Run, resource: str, media_type: str, body: bytes) -> None:
