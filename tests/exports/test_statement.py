@@ -116,7 +116,8 @@ async def test_a_client_that_leaves_stops_the_statement(address: str, services: 
     sql = "SELECT g AS left_early, md5(g::text) FROM generate_series(1, 900000) g"
     async with httpx.AsyncClient(base_url=address, timeout=60) as client:
         async with client.stream("POST", URL, json={"sql": sql, "format": "csv"}) as response:
-            await anext(response.aiter_raw())  # the head of the table may come before PostgreSQL has begun
+            chunks = response.aiter_raw()  # kept: the response is closed when it is collected
+            await anext(chunks)  # the head of the table may come before PostgreSQL has begun
             await until(1)
         await until(0)
         assert (await ask(client, "SELECT 1 AS a", format="csv")).text == "a\n1\n"
